@@ -1,0 +1,53 @@
+"""Settings: environment variables ``IM_*`` over ``$IM_HOME/config.toml`` over the defaults below."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+
+def default_home() -> Path:
+    """``$IM_HOME``, else the XDG data folder of the user."""
+    if home := os.environ.get("IM_HOME"):
+        return Path(home).absolute()
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "im"
+
+
+class Settings(BaseSettings):
+    """Everything that a user may set. Times are seconds; timeouts count from the last sign of progress."""
+
+    model_config = SettingsConfigDict(env_prefix="IM_", extra="forbid")
+
+    home: Path = Field(default_factory=default_home, description="Store, caches, keys and logs live here.")
+    import_map: dict[str, Path] = Field(default_factory=dict, description="Template import prefix to folder.")
+    boot_timeout: float = Field(default=600.0, description="No change in any node for this long: give up waiting.")
+    ssh_timeout: float = Field(default=300.0, description="A booted node must answer on SSH within this time.")
+    task_timeout: float = Field(default=900.0, description="A contextualization without any event for this long fails.")
+    forks: int = Field(default=32, description="Nodes that Ansible works on at once.")
+    local_subnets: str = Field(default="10.77.0.0/16", description="Provider local takes its /24 subnets from here.")
+    local_mirror: str = Field(default="", description="APT source lines for provider local's base image; else the machine's own.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over the file."""
+        toml = TomlConfigSettingsSource(settings_cls, default_home() / "config.toml")
+        return init_settings, env_settings, toml
+
+    @property
+    def cache(self) -> Path:
+        """Things that can be made again: base images, wheels, tools."""
+        return self.home / "cache"
+
+    def infrastructure_folder(self, infrastructure: str) -> Path:
+        """Keys, logs and job records of one infrastructure (folder mode 0700)."""
+        return self.home / "infrastructures" / infrastructure

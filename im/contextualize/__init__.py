@@ -1,0 +1,1 @@
+"""Turns running nodes into a cluster: inventory, bundle, and Ansible run on the front-end."""

@@ -1,0 +1,1 @@
+"""Observe, decide, act: brings the cloud to what the topology says."""

@@ -1,0 +1,1 @@
+"""Container images, MPI jobs and the preflight of a sub-cluster."""

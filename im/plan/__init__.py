@@ -1,0 +1,1 @@
+"""Topology and what the cloud has in, a :class:`~im.plan.model.Plan` out. No I/O in this package."""

@@ -1,0 +1,1 @@
+"""Clouds: one protocol, one registry, one package per cloud."""

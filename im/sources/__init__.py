@@ -1,0 +1,1 @@
+"""Reads templates and what they import: all the I/O of parsing."""

@@ -1,0 +1,1 @@
+"""Keys, verified connections, transfer and interactive login."""

@@ -1,0 +1,1 @@
+"""What this client knows, in SQLite."""

@@ -1,0 +1,1 @@
+"""TOSCA texts in, a :class:`~im.topology.model.Topology` out. No I/O in this package."""
