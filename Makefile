@@ -17,3 +17,34 @@ lint: .venv/.ready ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+.PHONY: system
+system: ## install the Debian packages that provider local needs (root)
+	@scripts/install-system
+
+.PHONY: test
+test: test-unit test-conformance test-local ## unit, conformance and local end-to-end tiers
+
+.PHONY: test-unit
+test-unit: .venv/.ready ## pure and fast
+	$(BIN)/pytest tests/unit
+
+.PHONY: test-conformance
+test-conformance: .venv/.ready ## TOSCA as others write it
+	$(BIN)/pytest tests/conformance
+
+.PHONY: test-local
+test-local: .venv/.ready system ## real nodes, Ansible, udocker and MPI on this machine (root)
+	$(BIN)/pytest tests/e2e -m e2e_local
+
+.PHONY: demo
+demo: .venv/.ready system ## deploy 1 + 2 nodes here and run an MPI program in containers on them
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
+
+.PHONY: bench
+bench: .venv/.ready system ## the figures of docs/benchmarks.md, each against a baseline of the same run
+	$(BIN)/python benchmarks/run.py
+
+.PHONY: docs
+docs: .venv/.ready ## regenerate what the code writes: CLI reference, pictures
+	$(BIN)/python scripts/write_docs.py

@@ -28,7 +28,9 @@ class Settings(BaseSettings):
     task_timeout: float = Field(default=900.0, description="A contextualization without any event for this long fails.")
     forks: int = Field(default=32, description="Nodes that Ansible works on at once.")
     local_subnets: str = Field(default="10.77.0.0/16", description="Provider local takes its /24 subnets from here.")
-    local_mirror: str = Field(default="", description="APT source lines for provider local's base image; else the machine's own.")
+    local_mirror: str = Field(
+        default="", description="APT source lines for provider local's base image; else the machine's own."
+    )
 
     @classmethod
     def settings_customise_sources(

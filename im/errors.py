@@ -15,7 +15,7 @@
     ├── SshError                ssh             1     502   yes    a node could not be reached, or its host key is wrong
     ├── ContextualizationError  contextualize   1     500   no     a task failed on a node; the node stays up
     ├── PreflightError          preflight       1     500   no     the cluster is up but does not work as one
-    ├── JobError                job             125   500   no     we could not run the job (the job's own code is its own)
+    ├── JobError                job             125   500   no     we could not run the job
     └── StoreError              store           1     500   no     the database of this client cannot be used
 
 Every message says what happened; ``where`` says on which template line, cloud, node or task; ``hint`` says what

@@ -21,8 +21,10 @@ class Event:
     """One thing that happened to one subject.
 
     ``subject`` is the name of what it happened to (infrastructure, node, job); ``phase`` names the stage of the work
-    (``plan``, ``image``, ``create``, ``boot``, ``configure``, ``preflight``, ``delete``, ``job``). ``code`` is stable for programs, ``message`` is for
-    people. ``data`` is JSON-serialisable; for ``progress`` it may hold ``done`` and ``total``. ``seq`` is given by the store.
+    (``plan``, ``image``, ``create``, ``boot``, ``configure``, ``preflight``, ``delete``, ``job``). ``code`` is stable
+    for programs, ``message`` is for
+    people. ``data`` is JSON-serialisable; for ``progress`` it may hold ``done`` and ``total``. ``seq`` is given by
+    the store.
     """
 
     infrastructure: str

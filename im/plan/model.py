@@ -83,7 +83,8 @@ class Catalog:
 class Identity:
     """What a node must know from its first byte: who may log in, and which SSH host key is its own.
 
-    ``authorized_keys`` are OpenSSH public key lines for ``user``. ``host_key`` is an OpenSSH private key (PEM text) and never
+    ``authorized_keys`` are OpenSSH public key lines for ``user``. ``host_key`` is an OpenSSH private key (PEM text)
+    and never
     shown, logged or stored in events; ``host_public_key`` is its ``ssh-ed25519 AAAA…`` line.
     """
 
@@ -95,9 +96,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """One node to be created. ``infrastructure``, ``group``, ``name`` and ``token`` are the mark that the cloud object must carry.
+    """One node to be created.
 
-    ``name`` is the host name; ``token`` is unique to one intent to create this node, so that a repeated call can be recognised.
+    ``infrastructure``, ``group``, ``name`` and ``token`` are the mark that the cloud object must carry. ``name`` is the
+    host name; ``token`` is unique to one intent to create this node, so that a repeated call can be recognised.
     """
 
     infrastructure: str
@@ -121,7 +123,8 @@ class NodeSpec:
 class Instance:
     """A server as the cloud shows it, found by its mark.
 
-    ``status``: ``building`` (not there yet), ``active`` (runs; SSH may not answer yet), ``stopped``, ``error``, ``deleting``.
+    ``status``: ``building`` (not there yet), ``active`` (runs; SSH may not answer yet), ``stopped``, ``error``,
+    ``deleting``.
     """
 
     id: str
@@ -176,7 +179,8 @@ class Node:
 class Cluster:
     """The live nodes of one infrastructure, with what is needed to talk to them and to contextualize them.
 
-    ``keys`` is the folder with the infrastructure's SSH material (:mod:`im.ssh.keys`). ``via_front_end``: only the front-end is
+    ``keys`` is the folder with the infrastructure's SSH material (:mod:`im.ssh.keys`). ``via_front_end``: only the
+    front-end is
     reachable from here; everything else goes through it.
     """
 

@@ -1,7 +1,9 @@
 """The interface of a cloud, and the contract that every provider keeps.
 
-The contract, in general: **every call may be repeated** (if it is done already, return quietly; if something does not exist, deleting it is
-done); **calls do not wait** for the cloud to finish (the engine polls ``list``); every object carries the infrastructure's id, the group, the node's
+The contract, in general: **every call may be repeated** (if it is done already, return quietly; if something does not
+exist, deleting it is
+done); **calls do not wait** for the cloud to finish (the engine polls ``list``); every object carries the
+infrastructure's id, the group, the node's
 name and token **from the call that creates it**; what existed before is never marked and never deleted. Errors are
 :class:`im.errors.ProviderError` and its children. ``im.providers.contract`` is the test suite that proves it.
 """
@@ -71,7 +73,8 @@ class Provider(Protocol):
     def create(self, specs: Sequence[NodeSpec]) -> tuple[Instance, ...]:
         """Request these servers. A spec whose token exists already yields the existing server.
 
-        Raises :class:`im.errors.NoCapacity` and friends only if nothing could be requested; a server that fails alone is returned
+        Raises :class:`im.errors.NoCapacity` and friends only if nothing could be requested; a server that fails alone
+        is returned
         with status ``error`` and its message.
         """
 
@@ -99,7 +102,8 @@ class Provider(Protocol):
     def release(self, infrastructure: str) -> tuple[str, ...]:
         """Remove everything else that carries this infrastructure's mark, once its servers are gone.
 
-        Returns a line for each thing that is still there and why; empty when nothing is left. May be called until it is empty.
+        Returns a line for each thing that is still there and why; empty when nothing is left. May be called until it
+        is empty.
         """
 
 

@@ -80,7 +80,8 @@ class Network:
 class NodeGroup:
     """One compute node template: ``count`` equal nodes.
 
-    ``front_end``: exactly one group has it; its first node is where Ansible and logins happen. ``works``: MPI ranks may run here.
+    ``front_end``: exactly one group has it; its first node is where Ansible and logins happen. ``works``: MPI ranks
+    may run here.
     ``shared``: folders that this group sees as one with all other groups that list them, e.g. ``/home``.
     """
 
@@ -106,8 +107,10 @@ class NodeGroup:
 class Operation:
     """One lifecycle operation that runs on every node of its software's group.
 
-    ``kind`` ``role``: ``implementation`` is a role's name under ``recipes/``; ``playbook`` and ``script``: an absolute path.
-    ``inputs`` may hold unevaluated functions (``{"get_attribute": [...]}``); :func:`im.topology.functions.evaluate` resolves
+    ``kind`` ``role``: ``implementation`` is a role's name under ``recipes/``; ``playbook`` and ``script``: an
+    absolute path.
+    ``inputs`` may hold unevaluated functions (``{"get_attribute": [...]}``); :func:`im.topology.functions.evaluate`
+    resolves
     them when the nodes are known.
     """
 

@@ -1,0 +1,343 @@
+"""What the faces call: everything a user can do with sub-clusters, as one object.
+
+::
+
+    with LocalManager(Settings()) as im:
+        topology = im.validate(Path("cluster.yaml"))
+        view = im.deploy("lab", "local", topology)
+        code = im.mpi_run("lab", ranks=4, image="mpi.tar", words=["mpi_hello"])
+        im.delete("lab")
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from im.config import Settings
+from im.errors import InputError, UnknownName
+from im.events import Emit, Event
+from im.plan.model import Cluster, Node, Plan
+from im.providers.base import Check
+from im.topology.model import Topology
+
+if TYPE_CHECKING:
+    from im.engine.operations import Collected, Engine
+    from im.providers.base import Provider
+    from im.store.repository import InfrastructureRecord, Store
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One infrastructure as its user sees it."""
+
+    id: str
+    name: str
+    cloud: str
+    state: str
+    reason: str
+    message: str
+    created: datetime
+    updated: datetime
+    nodes: tuple[Node, ...]
+    outputs: Mapping[str, object]
+
+    def as_dict(self) -> dict[str, object]:
+        """The JSON form, without anything secret."""
+        hidden = {"infrastructure", "token", "configured", "host_public_key"}
+        nodes = [{key: value for key, value in asdict(node).items() if key not in hidden} for node in self.nodes]
+        return asdict(self) | {"outputs": dict(self.outputs), "nodes": nodes}
+
+
+class Workshop:
+    """What the engine needs done on nodes: SSH probes, Ansible on the front-end, the preflight."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def reachable(self, cluster: Cluster, node: Node) -> bool:
+        """Whether the node's SSH server answers with the host key that we gave it."""
+        from im.ssh.connection import probe
+
+        return probe(cluster, node)
+
+    def prepare(self, cluster: Cluster, emit: Emit) -> None:
+        """Bring Ansible to the front-end; may run while workers still boot."""
+        from im.contextualize.configure import prepare_front_end
+
+        prepare_front_end(cluster, self.settings, emit)
+
+    def configure(self, cluster: Cluster, topology: Topology, emit: Emit) -> None:
+        """Run the recipes and the template's own operations. Raises ``ContextualizationError``."""
+        from im.contextualize.configure import configure
+
+        folder = self.settings.infrastructure_folder(cluster.infrastructure) / "logs"
+        configure(cluster, topology, folder=folder, settings=self.settings, emit=emit)
+
+    def preflight(self, cluster: Cluster, topology: Topology, emit: Emit) -> None:
+        """Prove that the nodes work as one cluster. Raises ``PreflightError``."""
+        from im.jobs.preflight import preflight
+
+        preflight(cluster, topology, emit=emit)
+
+    def digest(self, cluster: Cluster, topology: Topology) -> str:
+        """What the contextualization depends on, as one word."""
+        from im.contextualize.configure import digest
+
+        return digest(cluster, topology)
+
+
+class LocalManager:
+    """Works in this process, with the store under ``settings.home``. Use it as a context manager."""
+
+    def __init__(self, settings: Settings, emit: Emit | None = None) -> None:
+        self.settings = settings
+        self.emit: Emit = emit or (lambda _event: None)
+        self._store: Store | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    @property
+    def store(self) -> Store:
+        """The database, opened at first use."""
+        if self._store is None:
+            from im.store.repository import Store
+
+            self.settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._store = Store(self.settings.home / "im.db")
+        return self._store
+
+    def validate(
+        self,
+        template: Path,
+        inputs: Sequence[str] = (),
+        input_files: Sequence[Path] = (),
+        import_map: Mapping[str, Path] | None = None,
+    ) -> Topology:
+        """Read a template with its inputs. Raises ``TemplateError`` with every finding."""
+        from im.sources.load import load, read_inputs
+
+        return load(
+            template,
+            read_inputs(inputs, input_files),
+            import_map=self.settings.import_map | dict(import_map or {}),
+            cache=self.settings.cache / "topology",
+        )
+
+    def plan(self, name: str, cloud: str, topology: Topology) -> Plan:
+        """Return what :meth:`deploy` would do now."""
+        return self._engine(cloud).plan(name, cloud, topology)
+
+    def deploy(self, name: str, cloud: str, topology: Topology, *, ttl: str | None = None) -> View:
+        """Make the cloud match the topology; continues what was interrupted."""
+        return self._view(self._engine(cloud).deploy(name, cloud, topology, lifetime=parse_lifetime(ttl)))
+
+    def infrastructures(self) -> tuple[View, ...]:
+        """Return the infrastructures of this store, as they were last seen."""
+        return tuple(self._view(record) for record in self.store.infrastructures())
+
+    def find(self, name: str) -> InfrastructureRecord:
+        """Return the record of that name. Raises ``UnknownName``."""
+        record = self.store.find(name)
+        if record is None:
+            known = ", ".join(item.name for item in self.store.infrastructures()) or "none"
+            raise UnknownName(f"there is no infrastructure {name!r}", hint=f"known: {known}")
+        return record
+
+    def show(self, name: str) -> View:
+        """Return one infrastructure as its cloud has it now."""
+        return self._view(self._engine_of(name).refresh(name))
+
+    def scale(self, name: str, counts: Mapping[str, int]) -> View:
+        """Grow or shrink groups."""
+        return self._view(self._engine_of(name).scale(name, counts))
+
+    def stop(self, name: str, node: str | None = None) -> View:
+        """Stop all nodes, or one."""
+        return self._view(self._engine_of(name).stop(name, node))
+
+    def start(self, name: str, node: str | None = None) -> View:
+        """Start what is stopped and wait until it is ready."""
+        return self._view(self._engine_of(name).start(name, node))
+
+    def delete(self, name: str) -> None:
+        """Delete an infrastructure and everything that was made for it."""
+        from im.ssh.connection import close
+
+        close(self.cluster(name))
+        self._engine_of(name).delete(name)
+
+    def gc(self, cloud: str, *, orphans: bool = False) -> Collected:
+        """Delete what has expired; find, and with ``orphans`` delete, what no store knows."""
+        return self._engine(cloud).gc(orphans=orphans)
+
+    def why(self, name: str) -> tuple[str, ...]:
+        """Return what is not ready, in plain words, with the evidence."""
+        return self._engine_of(name).why(name)
+
+    def check(self, cloud: str) -> tuple[Check, ...]:
+        """Look whether a cloud is usable."""
+        return self._provider(cloud).check()
+
+    def events(self, name: str, *, follow: bool = False) -> Iterator[Event]:
+        """Yield what happened, oldest first; with ``follow``, go on as it happens."""
+        record = self.find(name)
+        seen, pause = 0, 0.1
+        while True:
+            fresh = self.store.events(record.id, after=seen)
+            yield from fresh
+            if not follow:
+                return
+            pause = 0.1 if fresh else min(2.0, pause * 1.5)
+            seen = fresh[-1].seq if fresh else seen
+            time.sleep(pause)
+
+    def logs(self, name: str, node: str | None = None) -> str:
+        """Return the last contextualization log, or a node's console log."""
+        record = self.find(name)
+        if node is not None:
+            return self._provider(record.cloud).console(self._node(name, node).id)
+        folder = self.settings.infrastructure_folder(record.id) / "logs"
+        files = sorted(folder.glob("configure-*.log"))
+        if not files:
+            raise InputError(f"{name} has no contextualization log yet", hint=f"im_client events {name}")
+        return files[-1].read_text(errors="replace")
+
+    def cluster(self, name: str) -> Cluster:
+        """Return the nodes of an infrastructure with what is needed to talk to them."""
+        return self._engine_of(name).cluster(name)
+
+    def inventory(self, name: str) -> str:
+        """Return an Ansible inventory (JSON) that works from this machine."""
+        from im.contextualize.inventory import client_inventory
+
+        return client_inventory(self.cluster(name))
+
+    def ssh_config(self, name: str) -> str:
+        """Return OpenSSH client configuration for every node."""
+        from im.ssh.config import ssh_config
+
+        return ssh_config(self.cluster(name))
+
+    def login_command(self, name: str, node: str | None = None, user: str | None = None) -> list[str]:
+        """Return the words of the ``ssh`` command that logs in with a terminal."""
+        from im.ssh.connection import command
+
+        cluster = self.cluster(name)
+        return command(cluster, self._node(name, node, cluster), user=user or cluster.user, tty=True)
+
+    def execute(self, name: str, nodes: Sequence[str] | None, words: Sequence[str], user: str | None = None) -> int:
+        """Run a command on the named nodes (None: all; empty: the front-end); return the first code that is not 0."""
+        import shlex
+        import subprocess
+
+        from im.ssh.connection import command
+
+        cluster = self.cluster(name)
+        if nodes is None:
+            chosen = cluster.nodes
+        else:
+            chosen = tuple(self._node(name, node, cluster) for node in nodes) or (cluster.front_end,)
+        codes = []
+        for node in chosen:
+            prefix = command(cluster, node, user=user or cluster.user)
+            codes.append(subprocess.run([*prefix, shlex.join(words)], check=False).returncode)
+        return next((code for code in codes if code), 0)
+
+    def put(self, name: str, node: str | None, source: Path, target: str, user: str | None = None) -> None:
+        """Copy a file or folder to a node."""
+        from im.ssh.transfer import put
+
+        cluster = self.cluster(name)
+        put(cluster, self._node(name, node, cluster), source, target, user=user or cluster.user)
+
+    def get(self, name: str, node: str | None, source: str, target: Path, user: str | None = None) -> None:
+        """Copy a file or folder from a node."""
+        from im.ssh.transfer import get
+
+        cluster = self.cluster(name)
+        get(cluster, self._node(name, node, cluster), source, target, user=user or cluster.user)
+
+    def mpi_run(
+        self,
+        name: str,
+        *,
+        ranks: int,
+        image: str,
+        words: Sequence[str],
+        engine: str = "",
+        files: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> int:
+        """Run an MPI program, every rank in a container; return its exit code. Raises ``JobError``, ``InputError``."""
+        from im.jobs.mpi import MpiJob, run
+
+        job = MpiJob(
+            ranks=ranks,
+            image=image,
+            engine=engine,
+            argv=tuple(words),
+            files=files,
+            env=dict(environment or {}),
+        )
+        return run(self.cluster(name), job, emit=self.emit)
+
+    def _node(self, name: str, node: str | None, cluster: Cluster | None = None) -> Node:
+        cluster = cluster or self.cluster(name)
+        if node is None:
+            return cluster.front_end
+        try:
+            return cluster.node(node)
+        except KeyError:
+            known = ", ".join(item.name for item in cluster.nodes)
+            raise UnknownName(f"{name} has no node {node!r}", hint=f"its nodes: {known}") from None
+
+    def _provider(self, cloud: str) -> Provider:
+        from im.providers.registry import open_cloud
+
+        return open_cloud(cloud, self.settings)
+
+    def _engine(self, cloud: str) -> Engine:
+        from im.engine.operations import Engine
+
+        return Engine(self.store, self._provider(cloud), Workshop(self.settings), self.settings, self.emit)
+
+    def _engine_of(self, name: str) -> Engine:
+        return self._engine(self.find(name).cloud)
+
+    def _view(self, record: InfrastructureRecord) -> View:
+        return View(
+            id=record.id,
+            name=record.name,
+            cloud=record.cloud,
+            state=str(record.state),
+            reason=record.reason,
+            message=record.message,
+            created=record.created,
+            updated=record.updated,
+            nodes=self.store.nodes(record.id),
+            outputs=record.outputs,
+        )
+
+
+def parse_lifetime(text: str | None) -> float | None:
+    """Turn ``30m``, ``8h`` or ``2d`` into seconds. Raises ``InputError``."""
+    if text is None:
+        return None
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = text[:-1], text[-1:]
+    if not number.isdigit() or unit not in units:
+        raise InputError(f"{text!r} is not a lifetime", hint="a whole number and a unit: 30m, 8h or 2d")
+    return float(int(number) * units[unit])

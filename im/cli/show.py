@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from im.cli.common import json_option, manager, name_argument, print_json, print_outputs, print_table
+
+if TYPE_CHECKING:
+    from im.api import View
+
+
+@click.command("show")
+@name_argument
+@json_option
+def command(name: str, as_json: bool) -> None:
+    """Show the state, the nodes and the outputs of NAME as the cloud has them now.
+
+    \b
+    Example:
+      im_client show lab --json
+    """
+    with manager() as im:
+        view = im.show(name)
+    if as_json:
+        print_json(view.as_dict())
+    else:
+        print_infrastructure(view)
+
+
+def print_infrastructure(view: View) -> None:
+    """Print an infrastructure for people."""
+    click.echo(f"{view.name}: {view.state}{f' ({view.message})' if view.message else ''} on {view.cloud}\n")
+    rows = [
+        (n.name, n.group, n.state, n.public_address, n.private_address, n.cpus, n.slots, n.message) for n in view.nodes
+    ]
+    print_table(("NODE", "GROUP", "STATE", "PUBLIC", "PRIVATE", "CPUS", "SLOTS", "MESSAGE"), rows)
+    if view.outputs:
+        click.echo()
+        print_outputs(view.outputs)

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import click
+
+from im.cli.common import json_option, manager, name_argument, print_json
+from im.cli.show import print_infrastructure
+
+
+@click.command("stop")
+@name_argument
+@click.argument("node", required=False)
+@json_option
+def command(name: str, node: str | None, as_json: bool) -> None:
+    """Stop all nodes of NAME, or one; disks and addresses are kept.
+
+    \b
+    Example:
+      im_client stop lab
+    """
+    with manager(progress=True) as im:
+        view = im.stop(name, node)
+    if as_json:
+        print_json(view.as_dict())
+    else:
+        print_infrastructure(view)
