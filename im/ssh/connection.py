@@ -1,0 +1,151 @@
+"""Connections to nodes. The host key is verified from the first byte; nothing here asks, or trusts on first use."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import subprocess
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from im.errors import SshError
+from im.ssh.config import config_file, hop, make_socket_folder, socket_folder
+from im.ssh.keys import KeyRing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import paramiko
+
+    from im.plan.model import Cluster, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a command on a node ended: its exit status and what it wrote."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+def command(cluster: Cluster, node: Node, *, user: str | None = None, tty: bool = False) -> list[str]:
+    """Return the start of an ``ssh`` command line to ``node``; what follows is the remote command (one shell line).
+
+    The connection is shared with the others to the same node and account, and stays up for a minute after the last.
+    """
+    make_socket_folder(cluster)
+    return [
+        "ssh",
+        "-F",
+        str(config_file(cluster)),
+        "-t" if tty else "-T",
+        "-l",
+        user or node.user,
+        node.name,
+    ]
+
+
+def run(
+    cluster: Cluster,
+    node: Node,
+    argv: Sequence[str],
+    *,
+    user: str | None = None,
+    stdin: bytes | None = None,
+    timeout: float = 60,
+) -> Completed:
+    """Run ``argv`` on ``node`` (no shell looks at the arguments) and wait for its end.
+
+    Raises :class:`im.errors.SshError` when ssh itself fails or the time is over; a command that fails is a status.
+    """
+    line = [*command(cluster, node, user=user), "--", shlex.join(argv)]
+    try:
+        done = subprocess.run(line, capture_output=True, timeout=timeout, check=False, input=stdin or b"")
+    except subprocess.TimeoutExpired as expired:
+        raise SshError(
+            f"no answer within {timeout:g} s", where=f"node {node.name}", hint=f"ran: {argv[0]}"
+        ) from expired
+    if done.returncode == 255:
+        raise ssh_error(node, done.stderr)
+    return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def ssh_error(node: Node, stderr: bytes) -> SshError:
+    """Return the error for what the system's ssh wrote when it gave up."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip(" @\r\n")]
+    where = f"node {node.name} ({node.address})"
+    if any("HOST IDENTIFICATION HAS CHANGED" in line or "Host key verification failed" in line for line in lines):
+        return SshError("the host key is not the one that was given to the node", where=where, hint=_WRONG_KEY)
+    return SshError(lines[-1] if lines else "the ssh connection broke", where=where)
+
+
+_WRONG_KEY = "another machine may answer at this address; nothing was sent to it"
+
+
+def probe(cluster: Cluster, node: Node, timeout: float = 5) -> bool:
+    """Tell whether sshd answers with the right host key and lets us in.
+
+    False while it is not there yet. Raises :class:`im.errors.SshError` on a wrong host key.
+    """
+    import paramiko
+
+    if not node.address or not node.host_public_key:
+        return False
+    with ExitStack() as open_things:
+        try:
+            _login(cluster, node, timeout, open_things)
+        except paramiko.BadHostKeyException as error:
+            where = f"node {node.name} ({node.address})"
+            raise SshError(
+                "the host key is not the one that was given to the node", where=where, hint=_WRONG_KEY
+            ) from error
+        except (OSError, EOFError, paramiko.SSHException):
+            return False
+    return True
+
+
+def close(cluster: Cluster) -> None:
+    """End the shared connections of this infrastructure; quietly, if there are none."""
+    folder = socket_folder(cluster)
+    for path in folder.glob("*") if folder.is_dir() else ():
+        with suppress(OSError, subprocess.SubprocessError):
+            line = ["ssh", "-F", "none", "-o", f"ControlPath={path}", "-O", "exit", "any"]
+            subprocess.run(line, capture_output=True, timeout=10, check=False)
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _login(cluster: Cluster, node: Node, timeout: float, open_things: ExitStack) -> paramiko.Transport:
+    """Return an authenticated transport whose host key was compared before anything else was sent."""
+    import paramiko
+
+    transport = paramiko.Transport(_stream(cluster, node, timeout, open_things))
+    open_things.callback(transport.close)
+    transport.banner_timeout = transport.auth_timeout = timeout
+    transport.start_client(timeout=timeout)
+    shown = transport.get_remote_server_key()
+    expected = paramiko.PKey.from_type_string(*_key_parts(node))
+    if shown.asbytes() != expected.asbytes():
+        raise paramiko.BadHostKeyException(node.name, shown, expected)
+    key = paramiko.Ed25519Key.from_private_key_file(str(KeyRing(Path(cluster.keys)).client_key))
+    transport.auth_publickey(node.user, key)
+    return transport
+
+
+def _stream(cluster: Cluster, node: Node, timeout: float, open_things: ExitStack) -> socket.socket | paramiko.Channel:
+    jump = hop(cluster, node)
+    if jump is None:
+        return open_things.enter_context(socket.create_connection((node.address, 22), timeout=timeout))
+    tunnel = _login(cluster, jump, timeout, open_things)
+    return tunnel.open_channel("direct-tcpip", (node.private_address, 22), ("127.0.0.1", 0), timeout=timeout)
+
+
+def _key_parts(node: Node) -> tuple[str, bytes]:
+    from base64 import b64decode
+
+    kind, data = node.host_public_key.split()[:2]
+    return kind, b64decode(data)
