@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -168,6 +169,12 @@ class Node:
     message: str = ""
     configured: str = ""
     """Digest of the contextualization that this node last completed; "" = none."""
+    image: str = ""
+    flavor: str = ""
+    request: str = ""
+    """Fingerprint of what the template asked for when the node was created (:func:`im.plan.desired.request_of`)."""
+    requested: datetime | None = None
+    """When the cloud was last asked for something about this node."""
 
     @property
     def address(self) -> str:
