@@ -1,0 +1,233 @@
+"""Runs one job on the front-end, and leaves nothing of it behind on any node.
+
+``supervisor.py run FOLDER`` starts the command line of ``FOLDER/job.json`` with our stdout and stderr, writes
+``FOLDER/status.json`` and exits with the command's code. It takes orders on stdin, one byte each: ``.`` the client
+lives, ``I`` interrupt, ``K`` stop now; end of file or a long silence means that the client is gone: stop now.
+
+``supervisor.py ward ID GRACE`` runs on every node of the job for as long as the job does. When its stdin ends, however
+that comes (the job is over, the supervisor was killed, the front-end is gone), it ends all processes that carry
+``IM_JOB=ID`` in their environment, with their children, and prints how many there were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+POLL = 0.05
+OUR_FAULT = 125
+
+
+# ------------------------------------------------------------------------------------------------ the ward of one node
+
+
+def processes(root: str = "/proc") -> dict[int, int]:
+    """Return all processes: id -> parent's id."""
+    found = {}
+    for folder in Path(root).glob("[0-9]*"):
+        try:
+            text = (folder / "stat").read_bytes()
+        except OSError:
+            continue  # it has ended
+        state, parent = text[text.rindex(b")") + 2 :].split()[:2]
+        if state not in b"ZX":
+            found[int(folder.name)] = int(parent)
+    return found
+
+
+def marked(job: str, root: str = "/proc") -> set[int]:
+    """Return the processes that carry the job's mark, with all their descendants; never ourselves."""
+    mark = f"IM_JOB={job}".encode()
+    parents = processes(root)
+    members = {process for process in parents if mark in _environment(root, process)}
+    while True:
+        children = {process for process, parent in parents.items() if parent in members} - members
+        if not children:
+            return members - {os.getpid()}
+        members |= children
+
+
+def _environment(root: str, process: int) -> list[bytes]:
+    try:
+        return Path(root, str(process), "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # it has ended, or is not ours
+
+
+def sweep(job: str, grace: float) -> int:
+    """End everything that is marked: TERM, after ``grace`` seconds KILL. Return how many processes there were."""
+    seen: set[int] = set()
+    start = time.monotonic()
+    while time.monotonic() < start + grace + 10:
+        left = marked(job)
+        if not left:
+            break
+        wanted = signal.SIGTERM if time.monotonic() < start + grace else signal.SIGKILL
+        for process in left if wanted == signal.SIGKILL else left - seen:
+            with contextlib.suppress(OSError):  # it has ended
+                os.kill(process, wanted)
+        seen |= left
+        time.sleep(POLL)
+    return len(seen)
+
+
+def ward(job: str, grace: float) -> int:
+    """Wait for the end of stdin, then sweep."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    while os.read(0, 4096):
+        pass
+    left = sweep(job, grace)
+    with contextlib.suppress(OSError):  # nobody may be left to be told
+        os.write(1, str(left).encode())
+    return 0
+
+
+class Wards:
+    """One ward per node of a job, for as long as the job runs: all read from one pipe, which ends with us."""
+
+    def __init__(self, job: str, here: str, nodes: list[str], agent: list[str], grace: float) -> None:
+        program = ["python3", str(Path(__file__).resolve()), "ward", job, str(grace)]
+        self.grace = grace
+        ours, self._hold = os.pipe()
+        self.of = {
+            node: self._start(program if node == here else [*agent, node, *program], ours) for node in {here, *nodes}
+        }
+        os.close(ours)
+
+    @staticmethod
+    def _start(line: list[str], stdin: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            line, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def dismiss(self) -> dict[str, int]:
+        """Let all of them sweep at once; return how many processes each one had to end (-1: it could not tell)."""
+        os.close(self._hold)
+        until = time.monotonic() + self.grace + 15
+        return {node: self._result(process, until) for node, process in self.of.items()}
+
+    @staticmethod
+    def _result(process: subprocess.Popen[bytes], until: float) -> int:
+        try:
+            output, _ = process.communicate(timeout=max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return -1
+        return int(output or b"-1")
+
+
+# ------------------------------------------------------------------------------------------------ the job
+
+
+class Watch:
+    """Waits for the child's end, an order on stdin, or a signal to us, whichever comes first."""
+
+    def __init__(self, child: subprocess.Popen[bytes], patience: float) -> None:
+        self.child = child
+        self.patience = patience
+        self.heard = time.monotonic()
+        self.ended, self._end = os.pipe()
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: self._tell(b"K"))
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        self.child.wait()
+        self._tell(b"E")
+
+    def _tell(self, word: bytes) -> None:
+        os.write(self._end, word)
+
+    def next(self) -> str:
+        """Return ``ended``, ``interrupt``, ``stop`` (asked to), ``gone`` (the client is)."""
+        while True:
+            left = self.heard + self.patience - time.monotonic()
+            ready, _, _ = select.select([self.ended, 0], [], [], max(0.0, left))
+            if self.ended in ready:
+                return "ended" if os.read(self.ended, 1) == b"E" else "stop"
+            if not ready:
+                return "gone"
+            orders = os.read(0, 4096)
+            self.heard = time.monotonic()
+            for order, meaning in ((b"K", "stop"), (b"I", "interrupt")):
+                if order in orders:
+                    return meaning
+            if not orders:
+                return "gone"
+
+
+def attend(child: subprocess.Popen[bytes], watch: Watch, grace: float) -> str:
+    """See the child through to its end; return why it ended: ``exit``, ``interrupt``, ``stop`` or ``gone``."""
+    reason = "exit"
+    while True:
+        event = watch.next()
+        if event == "ended":
+            return reason
+        reason = event
+        if event != "interrupt":
+            finish(child, grace)
+            return reason
+        child.send_signal(signal.SIGINT)
+
+
+def finish(child: subprocess.Popen[bytes], grace: float) -> None:
+    """End the child: TERM, which lets mpirun end its ranks; after ``grace`` seconds KILL."""
+    child.terminate()
+    try:
+        child.wait(grace)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def run(folder: Path) -> int:
+    """Run the job of ``folder``; return the command's exit code, 125 if it could not be started."""
+    job = json.loads((folder / "job.json").read_text())
+    grace = float(job["grace"])
+    wards = Wards(job["id"], job["here"], job["nodes"], job["agent"], grace)
+    status: dict[str, Any] = {"code": OUR_FAULT}
+    try:
+        status = perform(job, grace)
+    except OSError as error:
+        status["error"] = f"cannot start {job['argv'][0]}: {error.strerror}"
+    finally:
+        status["left"] = wards.dismiss()
+        new = folder / "status.json.new"
+        new.write_text(json.dumps(status))
+        new.rename(folder / "status.json")
+    return int(status["code"])
+
+
+def perform(job: dict[str, Any], grace: float) -> dict[str, Any]:
+    """Start the command, attend to it, and say how it went."""
+    child = subprocess.Popen(
+        job["argv"],
+        cwd=job["directory"],
+        env={**os.environ, **job["env"], "IM_JOB": job["id"]},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    reason = attend(child, Watch(child, float(job["patience"])), grace)
+    code = child.wait()
+    return {"code": code if code >= 0 else 128 - code, "reason": reason}
+
+
+def main(words: list[str]) -> int:
+    """Run one of the two programs."""
+    if words[0] == "ward":
+        return ward(words[1], float(words[2]))
+    return run(Path(words[1]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,171 @@
+"""The supervisor of a job, with plain processes of this machine instead of mpirun and ranks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from im.jobs.remote import supervisor
+
+PROGRAM = supervisor.__file__
+
+
+@dataclass
+class Job:
+    """One job folder, and the supervisor that runs it."""
+
+    folder: Path
+    name: str = field(default_factory=lambda: secrets.token_hex(8))
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, script: str, *, patience: float = 30, argv: list[str] | None = None) -> Job:
+        description = {
+            "id": self.name,
+            "argv": argv or ["sh", "-c", script],
+            "env": {"COLOUR": "green"},
+            "directory": str(self.folder),
+            "here": "front",
+            "nodes": ["front"],
+            "agent": ["false"],
+            "patience": patience,
+            "grace": 0.3,
+        }
+        (self.folder / "job.json").write_text(json.dumps(description))
+        line = [sys.executable, PROGRAM, "run", str(self.folder)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe)
+        return self
+
+    def finish(self) -> tuple[int, bytes, bytes]:
+        output, errors = self.process.communicate(timeout=20)
+        return self.process.returncode, output, errors
+
+    def order(self, letter: bytes) -> None:
+        self.process.stdin.write(letter)
+        self.process.stdin.flush()
+
+    def wait_for(self, file: str) -> None:
+        wait_until((self.folder / file).exists)
+
+    @property
+    def status(self) -> dict[str, object]:
+        return json.loads((self.folder / "status.json").read_text())
+
+    @property
+    def left(self) -> set[int]:
+        return supervisor.marked(self.name)
+
+
+def wait_until(condition, seconds: float = 15) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def job(tmp_path):
+    job = Job(tmp_path)
+    yield job
+    if job.process and job.process.poll() is None:
+        job.process.kill()
+        job.process.communicate()
+    for process in job.left:
+        with contextlib.suppress(OSError):
+            os.kill(process, 9)
+
+
+FOREVER = "setsid sleep 300 & sleep 300 & touch started; wait"
+
+
+def test_the_exit_code_is_the_programs_and_its_two_outputs_stay_apart(job):
+    code, output, errors = job.start("echo $COLOUR; echo red >&2; exit 37").finish()
+    assert (code, output, errors) == (37, b"green\n", b"red\n")
+
+
+def test_a_program_that_dies_of_a_signal_gives_128_plus_its_number(job):
+    assert job.start("kill -9 $$").finish()[0] == 137
+
+
+def test_output_arrives_while_the_program_runs(job):
+    job.start("echo early; sleep 300")
+    assert job.process.stdout.readline() == b"early\n"
+
+
+def test_a_daemon_that_the_program_leaves_behind_is_ended(job):
+    code, _, _ = job.start("setsid sleep 300 >/dev/null 2>&1 & exit 0").finish()
+    assert code == 0
+    assert job.left == set()
+    assert job.status["left"] == {"front": 1}
+
+
+def test_when_the_client_goes_away_everything_ends(job):
+    job.start(FOREVER).wait_for("started")
+    job.finish()
+    assert job.left == set()
+    assert job.status["reason"] == "gone"
+
+
+def test_when_the_client_falls_silent_everything_ends(job):
+    job.start(FOREVER, patience=0.5).wait_for("started")
+    job.process.wait(20)
+    assert job.left == set()
+    assert job.status["reason"] == "gone"
+
+
+def test_when_the_supervisor_itself_is_killed_everything_ends(job):
+    job.start(FOREVER).wait_for("started")
+    assert len(job.left) >= 3
+    job.process.kill()
+    wait_until(lambda: not job.left)
+
+
+def test_a_process_that_ignores_a_polite_end_is_killed(job):
+    job.start("trap '' TERM INT HUP; touch started; while :; do sleep 1; done").wait_for("started")
+    job.order(b"K")
+    assert job.finish()[0] == 137
+    assert job.left == set()
+
+
+def test_an_interrupt_reaches_the_program_which_may_end_as_it_likes(job):
+    job.start("trap 'exit 5' INT; touch started; while :; do sleep 0.05; done").wait_for("started")
+    job.order(b"I")
+    assert job.process.wait(20) == 5
+    assert job.status["reason"] == "interrupt"
+
+
+def test_signs_of_life_keep_the_job_running(job):
+    job.start("sleep 1.2; exit 4", patience=0.8)
+    for _ in range(4):
+        job.order(b".")
+        time.sleep(0.3)
+    assert job.process.wait(20) == 4
+
+
+def test_a_command_that_is_not_there_is_our_fault_and_is_named(job):
+    assert job.start("", argv=["/no/mpirun"]).finish()[0] == 125
+    assert job.status["error"] == "cannot start /no/mpirun: No such file or directory"
+
+
+def test_the_mark_covers_descendants_that_have_lost_it_but_no_strangers(tmp_path):
+    def process(number, parent, environment, state=b"S"):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "stat").write_bytes(b"%d (a ) b) %s %d 1 1" % (number, state, parent))
+        (folder / "environ").write_bytes(environment)
+
+    process(900001, 1, b"A=1\0IM_JOB=j1\0")
+    process(900002, 900001, b"A=1\0")
+    process(900003, 900002, b"")
+    process(900004, 1, b"IM_JOB=j12\0")
+    process(900005, 900001, b"", state=b"Z")
+    assert supervisor.marked("j1", str(tmp_path)) == {900001, 900002, 900003}
