@@ -49,7 +49,7 @@ Index(
 nodes = Table(
     "nodes",
     metadata,
-    Column("infrastructure", ForeignKey("infrastructures.id", ondelete="CASCADE"), primary_key=True),
+    Column("infrastructure", String(8), ForeignKey("infrastructures.id", ondelete="CASCADE"), primary_key=True),
     Column("name", String, primary_key=True),
     Column("group", String, nullable=False),
     Column("index", Integer, nullable=False),

@@ -33,7 +33,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "nodes",
-        sa.Column("infrastructure", sa.ForeignKey("infrastructures.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "infrastructure", sa.String(8), sa.ForeignKey("infrastructures.id", ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("name", sa.String, primary_key=True),
         sa.Column("group", sa.String, nullable=False),
         sa.Column("index", sa.Integer, nullable=False),
