@@ -1,0 +1,41 @@
+"""What decides that nodes must be configured again, as one short text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from im.contextualize import recipes
+from im.contextualize.inventory import inventory
+from im.contextualize.playbook import site, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from im.plan.model import Cluster
+    from im.topology.model import Topology
+
+
+def digest_of(cluster: Cluster, topology: Topology, inputs: Mapping[tuple[str, str], Mapping[str, object]]) -> str:
+    """Return the digest over recipes, operations with their evaluated inputs, members and variables."""
+    plan = site(steps(topology, inputs))
+    document = {
+        "inventory": inventory(cluster, topology),
+        "plays": plan.plays,
+        "texts": plan.texts,
+        "files": files_digest(recipes.folder(role) for role in recipes.roles(topology)),
+        "template": files_digest(plan.files.values()),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def files_digest(paths: Iterable[Path]) -> str:
+    """Return a digest over the content of files and folders, by their names below what was given."""
+    total = hashlib.sha256()
+    for path in paths:
+        for file in sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
+            total.update(f"{file.relative_to(path.parent)}\0".encode())
+            total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()

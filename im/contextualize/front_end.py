@@ -1,0 +1,142 @@
+"""Makes the front-end the control node: Ansible's bundle, the inner keys, the tools that recipes need."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from im.contextualize import bundle
+from im.contextualize.inventory import REMOTE_KEYS, known_hosts
+from im.data_files import data_folder
+from im.errors import ContextualizationError
+from im.events import Event
+from im.ssh.connection import Completed, run
+from im.ssh.keys import KeyRing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from im.config import Settings
+    from im.events import Emit, Kind
+    from im.plan.model import Cluster
+
+REMOTE_BUNDLE = "/opt/im/bundle"
+REMOTE_WORKER = "/opt/im/worker.py"
+_PUSH_TIMEOUT = 600.0
+
+_LOOK = """\
+import json, os, platform, sys
+def read(path):
+    return open(path).read().strip() if os.path.exists(path) else ""
+libc = platform.libc_ver()[1] or "2.17"
+print(json.dumps({"python": sys.version_info[:2], "machine": platform.machine(), "glibc": libc,
+    "bundle": read("/opt/im/bundle/DIGEST"), "tools": read("/opt/im/udocker-tools.sha256")}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEnd:
+    """What the front-end is and has: its interpreter, and the digests of what was pushed before."""
+
+    target: bundle.Target
+    bundle: str
+    tools: str
+
+
+def as_root(cluster: Cluster, argv: Sequence[str]) -> list[str]:
+    """Return the command line that runs as root on the front-end."""
+    return list(argv) if cluster.front_end.user == "root" else ["sudo", "-n", *argv]
+
+
+def run_as_root(cluster: Cluster, argv: Sequence[str], *, stdin: bytes | None = None, timeout: float = 60) -> Completed:
+    """Run a command as root on the front-end. Raises :class:`im.errors.ContextualizationError` if it fails."""
+    done = run(cluster, cluster.front_end, as_root(cluster, argv), stdin=stdin, timeout=timeout)
+    if done.status != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise ContextualizationError(
+            lines[-1] if lines else f"{argv[0]} ended with status {done.status}",
+            where=f"node {cluster.front_end.name}",
+            hint=_hint(done.status),
+        )
+    return done
+
+
+def look(cluster: Cluster) -> FrontEnd:
+    """Ask the front-end what it is and has."""
+    done = run_as_root(cluster, ["python3", "-c", _LOOK])
+    facts = json.loads(done.stdout)
+    python, glibc = tuple(facts["python"]), tuple(int(part) for part in facts["glibc"].split(".")[:2])
+    target = bundle.Target((python[0], python[1]), facts["machine"], (glibc[0], glibc[1]))
+    return FrontEnd(target, facts["bundle"], facts["tools"])
+
+
+def prepare_front_end(cluster: Cluster, settings: Settings, emit: Emit) -> None:
+    """Push what the front-end lacks; cheap when it lacks nothing. May run while the workers boot."""
+    report = reporter(cluster, emit)
+    has = look(cluster)
+    if has.bundle != bundle.digest(has.target):
+        archive = bundle.ensure(has.target, settings.cache, lambda text: report("progress", text))
+        report("progress", "bringing Ansible to the front-end")
+        _push_bundle(cluster, archive)
+
+
+def push_keys(cluster: Cluster) -> None:
+    """Bring the inner key, the host keys and the worker's launcher to the front-end."""
+    ring = KeyRing(Path(cluster.keys))
+    files = {
+        f"{REMOTE_KEYS}/cluster": (ring.cluster_private, 0o600),
+        f"{REMOTE_KEYS}/known_hosts": (known_hosts(cluster), 0o644),
+        REMOTE_WORKER: ((data_folder("contextualization") / "worker.py").read_text(encoding="utf-8"), 0o755),
+    }
+    run_as_root(cluster, ["tar", "-x", "-f", "-", "-C", "/"], stdin=_tar(files))
+
+
+def reporter(cluster: Cluster, emit: Emit) -> Callable[[Kind, str], None]:
+    """Return a function that emits events about the preparation of the front-end."""
+
+    def report(kind: Kind, text: str) -> None:
+        emit(
+            Event(
+                infrastructure=cluster.infrastructure,
+                scope="node",
+                subject=cluster.front_end.name,
+                phase="configure",
+                kind=kind,
+                code="front-end",
+                message=text,
+            )
+        )
+
+    return report
+
+
+def _push_bundle(cluster: Cluster, archive: Path) -> None:
+    """Unpack beside the old one, then swap: a broken push leaves nothing that looks complete."""
+    script = (
+        "set -e; mkdir -p /opt/im; rm -rf /opt/im/new; mkdir /opt/im/new; tar -xzf - -C /opt/im/new; "
+        f"rm -rf {REMOTE_BUNDLE}; mv /opt/im/new/bundle {REMOTE_BUNDLE}; rmdir /opt/im/new"
+    )
+    run_as_root(cluster, ["sh", "-c", script], stdin=archive.read_bytes(), timeout=_PUSH_TIMEOUT)
+
+
+def _tar(files: Mapping[str, tuple[str, int]]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for folder in sorted({str(Path(name).parent) for name in files}):
+            member = tarfile.TarInfo(folder.lstrip("/"))
+            member.type, member.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(member)
+        for name, (text, mode) in files.items():
+            data = text.encode()
+            member = tarfile.TarInfo(name.lstrip("/"))
+            member.size, member.mode = len(data), mode
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _hint(status: int) -> str:
+    return "the image must have Python 3.9 or newer as python3, and sudo without password" if status == 127 else ""

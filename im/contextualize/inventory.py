@@ -1,0 +1,81 @@
+"""Ansible's view of the cluster, as seen from the front-end (pure)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from im.contextualize.recipes import packages
+from im.data_files import data_folder
+from im.ssh.keys import KeyRing, known_hosts_text
+
+if TYPE_CHECKING:
+    from im.plan.model import Cluster, Node
+    from im.topology.model import Topology
+
+REMOTE_KEYS = "/etc/im/ssh"
+"""Where the front-end has the key and the host keys with which it reaches the other nodes."""
+
+USER_ID = 2000
+
+
+def group_name(group: str) -> str:
+    """Return the inventory group of a node group (a host may have the node group's own name)."""
+    return "group_" + re.sub(r"\W", "_", group)
+
+
+def inventory(cluster: Cluster, topology: Topology) -> dict[str, object]:
+    """Return the inventory, ready for JSON: hosts and their variables, a group per node group, common variables."""
+    members: dict[str, object] = {
+        group_name(group.name): {"hosts": {node.name: {} for node in cluster.nodes if node.group == group.name}}
+        for group in topology.groups
+    }
+    hosts = {node.name: _host(cluster, topology, node) for node in cluster.nodes}
+    return {"all": {"hosts": hosts, "vars": _common(cluster), "children": members}}
+
+
+def known_hosts(cluster: Cluster) -> str:
+    """Return the known_hosts of the inside: all nodes by name and address."""
+    return known_hosts_text(cluster.nodes)
+
+
+def _host(cluster: Cluster, topology: Topology, node: Node) -> dict[str, object]:
+    connection: dict[str, object] = {"ansible_connection": "local"}
+    if not node.front_end:
+        connection = {"ansible_host": node.private_address, "ansible_user": node.user}
+        if node.user != "root":
+            connection["ansible_become"] = True
+    return {
+        **connection,
+        "im_address": node.private_address,
+        "im_cpus": node.cpus,
+        "im_group": node.group,
+        "im_packages": packages(topology, node.group, once=node.front_end or not home_is_shared(cluster)),
+    }
+
+
+def _common(cluster: Cluster) -> dict[str, object]:
+    keys = KeyRing(Path(cluster.keys))
+    ssh = f"-o UserKnownHostsFile={REMOTE_KEYS}/known_hosts -o GlobalKnownHostsFile=/dev/null"
+    return {
+        "im_shared_cores": False,
+        **cluster.variables,
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_ssh_private_key_file": f"{REMOTE_KEYS}/cluster",
+        "ansible_ssh_common_args": f"{ssh} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes",
+        "im_shell": (data_folder("contextualization") / "shell.sh").read_text(encoding="utf-8"),
+        "im_user": cluster.user,
+        "im_uid": USER_ID,
+        "im_front_end": cluster.front_end.name,
+        "im_nodes": [{"name": n.name, "address": n.private_address, "slots": n.slots} for n in cluster.nodes],
+        "im_engines": list(cluster.engines),
+        "im_home_shared": home_is_shared(cluster),
+        "im_known_hosts": known_hosts(cluster).strip(),
+        "im_authorized_keys": [f"{keys.client_public} im-client", f"{keys.cluster_public} im-cluster"],
+    }
+
+
+def home_is_shared(cluster: Cluster) -> bool:
+    """Tell whether all nodes see one /home."""
+    return "/home" in cluster.shared
