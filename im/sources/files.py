@@ -1,0 +1,89 @@
+"""Where the files of a template may come from, and nowhere else.
+
+An import or an artifact may be read from: the folder of the template and below; the folders of the import map and below; our own types,
+which every template imports as ``im/types.yaml``. Symbolic links are followed before the check, so that none leads outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from im.data_files import data_folder
+
+OWN_PREFIX: Final = "im/"
+MAX_BYTES: Final = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to read: its path, and the name that users see."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a reference leads to no file that may be read."""
+
+    problem: str
+    hint: str = ""
+
+
+class Sources:
+    """Resolves references of one template. ``import_map``: URL or path prefix -> folder."""
+
+    def __init__(self, template: Path, import_map: Mapping[str, Path]) -> None:
+        self.template = Source(template, str(template))
+        self._types = data_folder("tosca_templates") / "types"
+        self._map = sorted(((prefix, Path(folder)) for prefix, folder in import_map.items()), key=lambda pair: -len(pair[0]))
+        folders = [template.parent, self._types, *(folder for _, folder in self._map)]
+        self._roots = tuple(folder.resolve() for folder in folders)
+
+    def find(self, reference: str, importer: Source) -> Source | Refused:
+        """Return the file that ``reference`` in ``importer`` means."""
+        if "\0" in reference:
+            return Refused("the name of the file holds a NUL")
+        if reference.startswith(OWN_PREFIX):
+            return self._checked(self._types / reference.removeprefix(OWN_PREFIX), reference)
+        for prefix, folder in self._map:
+            if reference == prefix or reference.startswith(prefix.rstrip("/") + "/"):
+                return self._checked(folder / reference[len(prefix) :].lstrip("/"), reference)
+        if "://" in reference and not reference.startswith("file://"):
+            return Refused(f"'{reference}' is not fetched from the network", "copy it and map its prefix to a folder (import_map)")
+        return self._checked(importer.path.parent / reference.removeprefix("file://"), _shown(reference, importer))
+
+    def _checked(self, path: Path, name: str) -> Source | Refused:
+        try:
+            real = path.resolve()
+            is_file = real.is_file()
+        except (OSError, ValueError, RuntimeError):
+            return Refused(f"'{name}' cannot be read")
+        if not any(real.is_relative_to(root) for root in self._roots):
+            return Refused(f"'{name}' is outside the template's folder", "copy it into that folder or map its prefix to a folder")
+        if not is_file:
+            return Refused(f"there is no file '{name}'")
+        return Source(real, name)
+
+
+def _shown(reference: str, importer: Source) -> str:
+    """Return the name of a file beside ``importer`` as the user would write it."""
+    if reference.startswith(("/", "file://")):
+        return reference
+    folder, separator, _ = importer.name.rpartition("/")
+    while reference.startswith("./"):
+        reference = reference[2:]
+    return f"{folder}{separator}{reference}"
+
+
+def read_bytes(path: Path) -> bytes | Refused:
+    """Return the content of a file that is not too big."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return Refused(f"'{path.name}' has more than {MAX_BYTES:,} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        return Refused(f"'{path.name}' cannot be read: {error.strerror}")

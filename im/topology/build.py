@@ -1,0 +1,118 @@
+"""A template's documents and the user's inputs to a :class:`~im.topology.model.Topology`. Pure: all that it needs is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from im.topology import checks, library
+from im.topology.document import Document, Map, as_map
+from im.topology.findings import Findings
+from im.topology.functions import Resolver, Scope
+from im.topology.inputs import read_inputs
+from im.topology.machines import FRONT_END, World, read_groups
+from im.topology.model import Finding, NodeGroup, Output, Topology
+from im.topology.nodes import read_nodes
+from im.topology.relations import order, relate
+from im.topology.software import Locate, anywhere, plain, read_software
+from im.topology.types import Types
+
+if TYPE_CHECKING:
+    from im.topology.relations import Nodes
+
+Judge = Callable[[library.Question], Sequence[Finding]]
+"""A second opinion on a template that has no error of its own."""
+
+
+def build(
+    documents: Sequence[Document],
+    inputs: Mapping[str, object],
+    *,
+    locate: Locate = anywhere,
+    judge: Judge = library.judge,
+    found: Sequence[Finding] = (),
+) -> Topology:
+    """Return what the template says. The first document is the template, the others are what it imports and TOSCA's own types.
+
+    ``locate`` finds implementations; ``found`` are findings made while reading. Raises :class:`im.errors.TemplateError` with all
+    findings at once.
+    """
+    findings = Findings()
+    findings.extend(found)
+    types = _read_types(documents, findings)
+    template = as_map(documents[0].root.get("topology_template"))
+    values, definitions = read_inputs(template, inputs, types, findings)
+    nodes, ordered = _read_nodes(template, types, findings)
+    world = World(nodes, types, Resolver(values, nodes, types, findings), findings)
+    for node in nodes.values():
+        checks.check_node(world, node)
+    checks.check_rest(world, template)
+    groups, networks = read_groups(world)
+    topology = Topology(
+        description=_description(documents[0].root, template),
+        user=_user(world, groups),
+        groups=groups,
+        networks=networks,
+        software=read_software(world, ordered, locate),
+        outputs=_outputs(world, template),
+        inputs=plain(values),
+        input_definitions=definitions,
+    )
+    _finish(documents[0], world, values, groups, judge)
+    return replace(topology, warnings=findings.warnings)
+
+
+def _read_types(documents: Sequence[Document], findings: Findings) -> Types:
+    for document in documents:
+        if document.origin != "normative":
+            checks.check_version(document, findings)
+    checks.check_form(documents[0], findings)
+    types = Types(documents, findings)
+    checks.check_types(types, findings)
+    return types
+
+
+def _read_nodes(template: Map, types: Types, findings: Findings) -> tuple[Nodes, tuple[str, ...]]:
+    """Return the nodes and their order. Ends here where they require each other in a circle: nothing below could be followed."""
+    nodes = read_nodes(template, types, findings)
+    relate(nodes, template, types, findings)
+    ordered = order(nodes, findings)
+    if any(finding.code == "cycle" for finding in findings.errors):
+        findings.stop()
+    return nodes, ordered
+
+
+def _finish(template: Document, world: World, values: Mapping[str, object], groups: Sequence[NodeGroup], judge: Judge) -> None:
+    findings = world.findings
+    if not groups:
+        findings.warning(template.root.mark, "no-machines", "the template describes no machine", "add a node of type im.nodes.FrontEnd")
+    if not findings.errors:
+        findings.extend(judge(library.question(template, world.types, values)))
+    findings.stop()
+
+
+def _description(root: Map, template: Map) -> str:
+    for holder in (root, template):
+        if isinstance(holder.get("description"), str):
+            return " ".join(str(holder["description"]).split())
+    return ""
+
+
+def _user(world: World, groups: Sequence[NodeGroup]) -> str:
+    default = Topology().user
+    for group in groups:
+        if group.front_end and world.types.derives("node", group.type, FRONT_END):
+            return str(world.property(world.nodes[group.name], "user") or default)
+    return default
+
+
+def _outputs(world: World, template: Map) -> tuple[Output, ...]:
+    section = as_map(template.get("outputs"))
+    outputs = []
+    for name, body in section.items():
+        content = as_map(body)
+        value = plain(world.resolver.resolve(content.get("value"), Scope(), content.value_mark("value")))
+        description = content.get("description")
+        outputs.append(Output(str(name), value, " ".join(description.split()) if isinstance(description, str) else ""))
+    return tuple(outputs)

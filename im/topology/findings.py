@@ -1,0 +1,68 @@
+"""Collects what is wrong with a template, so that the user sees all of it at once."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from im.errors import TemplateError
+from im.topology.model import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from im.topology.model import Mark
+
+LIMIT: Final = 200
+"""More findings than this help nobody."""
+
+
+class Findings:
+    """The findings so far, each one once, in the order of their discovery."""
+
+    def __init__(self) -> None:
+        self._found: dict[Finding, None] = {}
+
+    def error(self, mark: Mark, code: str, message: str, hint: str = "") -> None:
+        """Add something that keeps the template from being used."""
+        self.add(Finding(mark, code, message, hint))
+
+    def warning(self, mark: Mark, code: str, message: str, hint: str = "") -> None:
+        """Add something doubtful that keeps nothing from working."""
+        self.add(Finding(mark, code, message, hint, severity="warning"))
+
+    def add(self, finding: Finding) -> None:
+        """Add ``finding`` unless it is known or there are too many."""
+        if len(self._found) < LIMIT:
+            self._found.setdefault(finding)
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        """Add all of ``findings``."""
+        for finding in findings:
+            self.add(finding)
+
+    @property
+    def all(self) -> tuple[Finding, ...]:
+        """Everything, sorted by place."""
+        return tuple(sorted(self._found, key=lambda found: (found.mark.file, found.mark.line, found.mark.column)))
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What keeps the template from being used."""
+        return tuple(found for found in self.all if found.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What is only doubtful."""
+        return tuple(found for found in self.all if found.severity == "warning")
+
+    def stop(self) -> None:
+        """Raise :class:`im.errors.TemplateError` with all findings where there is an error among them."""
+        if self.errors:
+            raise TemplateError(self.all)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a hint that names the known word that looks most like ``word``, or nothing."""
+    close = get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,251 @@
+"""TOSCA's functions: what can be known from the template is put in its place, what needs live nodes stays and is evaluated later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from im.topology.document import Float, Map, Seq, as_map
+from im.topology.findings import Findings, did_you_mean
+from im.topology.relations import machine_of
+from im.topology.syntax import FUNCTIONS, call, holds_function, is_function
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from im.topology.model import Mark
+    from im.topology.nodes import NodeTemplate
+    from im.topology.relations import Nodes
+    from im.topology.types import Types
+
+Attributes = Mapping[str, Mapping[str, object]]
+_ADDRESSES: Final = {"ip_address": "private_address"}
+MAX_DEPTH: Final = 100
+MAX_STEPS: Final = 500_000
+MAX_TEXT: Final = 1_000_000
+
+
+def evaluate(value: object, attributes: Attributes) -> object:
+    """Return ``value`` with every function in it replaced by what ``attributes`` (node template -> attribute -> value) say.
+
+    What a node does not have yet (an address that it was not given) is None, and so is every text that is made with it.
+    """
+    if is_function(value) and isinstance(value, dict):
+        name, arguments = call(value)
+        return _evaluate_call(name, [evaluate(argument, attributes) for argument in arguments], attributes)
+    if isinstance(value, Mapping):
+        return {key: evaluate(item, attributes) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [evaluate(item, attributes) for item in value]
+    return value
+
+
+def _evaluate_call(name: str, arguments: list[object], attributes: Attributes) -> object:
+    if name == "get_attribute":
+        return descend(attributes.get(str(arguments[0]), {}), arguments[1:])
+    return _text_function(name, arguments)
+
+
+def descend(value: object, path: Sequence[object]) -> object:
+    """Return what stands at ``path`` (names and indexes) in ``value``; None where there is nothing."""
+    for step in path:
+        if isinstance(value, Mapping):
+            value = value.get(step, value.get(str(step)))
+        elif isinstance(value, (list, tuple)) and isinstance(step, int) and -len(value) <= step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+def text(value: object) -> str:
+    """Return ``value`` as TOSCA's text functions show it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.text if isinstance(value, Float) else str(value)
+
+
+def _text_function(name: str, arguments: list[object]) -> object:
+    if any(argument is None for argument in arguments):
+        return None
+    if name == "concat":
+        return "".join(map(text, arguments))[:MAX_TEXT]
+    if name == "join":
+        items = arguments[0] if isinstance(arguments[0], list) else [arguments[0]]
+        return text(arguments[1] if len(arguments) > 1 else "").join(map(text, items))
+    if name == "token" and len(arguments) == 3 and text(arguments[1]):
+        return descend(text(arguments[0]).split(text(arguments[1])), arguments[2:])
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What SELF, HOST, SOURCE and TARGET mean where a value stands. ``relation``: the properties of a relationship that is SELF."""
+
+    node: str = ""
+    source: str = ""
+    target: str = ""
+    relation: Map | None = None
+
+
+_ARITY: Final = {"get_property": 2, "get_attribute": 2, "get_artifact": 2, "concat": 1, "join": 1, "token": 3, "get_input": 1, "get_nodes_of_type": 1}
+
+
+class Resolver:
+    """Replaces the functions of a template that its inputs and its own values answer."""
+
+    def __init__(self, inputs: Mapping[str, object], nodes: Nodes, types: Types, findings: Findings) -> None:
+        self._inputs = inputs
+        self._nodes = nodes
+        self._types = types
+        self._findings = findings
+        self._open: list[tuple[str, str]] = []
+        self._depth = 0
+        self._steps = 0
+
+    def resolve(self, value: object, scope: Scope, mark: Mark) -> object:
+        """Return ``value`` with its functions answered; those that need live nodes stay, with the names of nodes instead of SELF."""
+        self._steps += 1
+        if self._depth >= MAX_DEPTH or self._steps > MAX_STEPS:
+            self._findings.error(mark, "too-deep", "the functions of the template lead from one to the next without end")
+            return None
+        self._depth += 1
+        try:
+            return self._resolve(value, scope, mark)
+        finally:
+            self._depth -= 1
+
+    def _resolve(self, value: object, scope: Scope, mark: Mark) -> object:
+        if is_function(value) and isinstance(value, dict):
+            return self._call(value, scope, mark)
+        if isinstance(value, Map):
+            copy = Map(value.file, value.place)
+            for key, item in value.items():
+                copy.put(key, self.resolve(item, scope, value.value_mark(key) if value.file else mark), value.spot(key))
+            return copy
+        if isinstance(value, list):
+            items = Seq()
+            if isinstance(value, Seq):
+                items.file, items.place, items.places = value.file, value.place, value.places
+            items.extend(self.resolve(item, scope, mark) for item in value)
+            return items
+        return value
+
+    def _call(self, value: dict[str, object], scope: Scope, mark: Mark) -> object:
+        name, raw = call(value)
+        if name not in FUNCTIONS:
+            self._findings.error(mark, "function", f"the function '{name}' is not supported")
+            return None
+        if len(raw) < _ARITY[name]:
+            self._findings.error(mark, "function", f"'{name}' needs {_ARITY[name]} arguments or more, not {len(raw)}")
+            return None
+        arguments = [self.resolve(argument, scope, mark) for argument in raw]
+        if name == "get_input":
+            return self._input(arguments, mark)
+        if name == "get_nodes_of_type":
+            return [node.name for node in self._nodes.values() if self._types.derives("node", node.type, arguments[0])]
+        if name in {"concat", "join", "token"}:
+            return {name: arguments} if holds_function(arguments) else _text_function(name, arguments)
+        return self._entity_function(name, arguments, scope, mark)
+
+    def _input(self, arguments: list[object], mark: Mark) -> object:
+        wanted = str(arguments[0])
+        if wanted not in self._inputs:
+            hint = did_you_mean(wanted, self._inputs) or "declare it under topology_template, inputs"
+            self._findings.error(mark, "unknown-input", f"the template declares no input '{wanted}'", hint)
+            return None
+        value = descend(self._inputs[wanted], arguments[1:])
+        self._steps += len(value) if isinstance(value, (list, dict)) else 0
+        return value
+
+    def _entity_function(self, name: str, arguments: list[object], scope: Scope, mark: Mark) -> object:
+        if arguments[0] == "SELF" and scope.relation is not None:
+            return self._of_relation(scope, [str(arguments[1]), *arguments[2:]], mark)
+        node = self._entity(str(arguments[0]), scope, mark)
+        if node is None:
+            return None
+        member, path = str(arguments[1]), list(arguments[2:])
+        if name == "get_artifact":
+            return self._artifact(node, member, mark)
+        climb = arguments[0] == "HOST"
+        if name == "get_attribute":
+            return self._attribute(node, member, path, mark)
+        return self._property(node, member, path, mark, climb=climb)
+
+    def _of_relation(self, scope: Scope, path: list[object], mark: Mark) -> object:
+        return self.resolve(descend(scope.relation, path), Scope(scope.source), mark)
+
+    def _entity(self, name: str, scope: Scope, mark: Mark) -> NodeTemplate | None:
+        own = self._nodes.get(scope.node)
+        meant = {
+            "SELF": scope.node,
+            "SOURCE": scope.source or scope.node,
+            "TARGET": scope.target,
+            "HOST": own.host(self._types) if own else "",
+        }.get(name, name)
+        if meant in self._nodes:
+            return self._nodes[meant]
+        message = f"there is no node '{name}'" if meant == name else f"'{name}' means no node here"
+        self._findings.error(mark, "unknown-node", message, did_you_mean(name, self._nodes))
+        return None
+
+    def _artifact(self, node: NodeTemplate, name: str, mark: Mark) -> object:
+        artifact = node.artifacts.get(name)
+        if artifact is None:
+            self._findings.error(mark, "artifact", f"'{node.name}' has no artifact '{name}'", did_you_mean(name, map(str, node.artifacts)))
+        return as_map(artifact).get("file") if isinstance(artifact, Map) else artifact
+
+    def _attribute(self, node: NodeTemplate, name: str, path: list[object], mark: Mark) -> object:
+        if name in node.definitions and name not in node.attributes:
+            return self._property(node, name, path, mark, climb=False)
+        if name in node.attributes or machine_of(node.name, self._nodes, self._types) == node.name:
+            return {"get_attribute": [node.name, name, *path]}
+        for link in node.relations:
+            if link.name == name and link.target:
+                return self._address(link.target, path)
+        if name in node.capabilities:
+            return self._address(node.name, path)
+        host = self._nodes.get(node.host(self._types))
+        return self._attribute(host, name, path, mark) if host else {"get_attribute": [node.name, name, *path]}
+
+    def _address(self, name: str, path: list[object]) -> object:
+        """An endpoint's ``ip_address`` is the address of the machine below it."""
+        machine = machine_of(name, self._nodes, self._types) or name
+        if len(path) == 1 and str(path[0]) in _ADDRESSES:
+            return {"get_attribute": [machine, _ADDRESSES[str(path[0])], 0]}
+        return {"get_attribute": [machine, *path]}
+
+    def _property(self, node: NodeTemplate, name: str, path: list[object], mark: Mark, *, climb: bool) -> object:
+        if name in node.definitions or name in node.properties:
+            return self._value(node, name, path, mark)
+        if name in node.capabilities and path:
+            values = node.capabilities[name].values
+            return self.resolve(descend(values, path), Scope(node.name), mark)
+        for link in node.relations:
+            if link.name == name and link.target and path:
+                return self._of_target(self._nodes[link.target], path, mark)
+        host = self._nodes.get(node.host(self._types)) if climb else None
+        if host is not None:
+            return self._property(host, name, path, mark, climb=True)
+        message = f"'{node.name}' has no property '{name}'"
+        self._findings.error(mark, "unknown-property", message, did_you_mean(name, node.definitions))
+        return None
+
+    def _of_target(self, target: NodeTemplate, path: list[object], mark: Mark) -> object:
+        for capability in target.capabilities.values():
+            if path[0] in capability.definitions and path[0] not in target.definitions:
+                return self.resolve(descend(capability.values, path), Scope(target.name), mark)
+        return self._property(target, str(path[0]), path[1:], mark, climb=False)
+
+    def _value(self, node: NodeTemplate, name: str, path: list[object], mark: Mark) -> object:
+        if (node.name, name) in self._open:
+            circle = " -> ".join(f"{owner}.{member}" for owner, member in [*self._open, (node.name, name)])
+            self._findings.error(mark, "cycle", f"the properties refer to each other in a circle: {circle}")
+            return None
+        self._open.append((node.name, name))
+        try:
+            raw = node.properties.get(name)
+            return descend(self.resolve(raw, Scope(node.name), mark), path)
+        finally:
+            self._open.pop()

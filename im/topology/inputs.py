@@ -1,0 +1,90 @@
+"""The inputs of a template: what it declares, what the user gave, and what follows from both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from im.topology.document import Map, Seq, as_map
+from im.topology.findings import Findings, did_you_mean
+from im.topology.model import InputDefinition, Mark
+from im.topology.schema import Property, check_definition, property_of
+from im.topology.values import check_value, integer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from im.topology.types import Types
+
+
+def read_inputs(
+    topology: Map, given: Mapping[str, object], types: Types, findings: Findings
+) -> tuple[dict[str, object], tuple[InputDefinition, ...]]:
+    """Return the value of every declared input and the declarations, after checking what was given against them."""
+    section = as_map(topology.get("inputs"))
+    mark = topology.key_mark("inputs") if section else topology.mark
+    for name in given:
+        if name not in section:
+            hint = did_you_mean(name, map(str, section)) or _declared(section)
+            findings.error(mark, "unknown-input", f"the template has no input '{name}'", hint)
+    values: dict[str, object] = {}
+    definitions = []
+    for name, body in section.items():
+        check_definition(body, types, section.key_mark(name), findings)
+        definition = property_of(str(name), body, section, types)
+        values[str(name)] = _value(definition, as_map(body), given, types, findings)
+        definitions.append(_definition(definition, as_map(body)))
+    return values, tuple(definitions)
+
+
+def _declared(section: Map) -> str:
+    return f"it has {', '.join(map(str, section))}" if section else "it declares none"
+
+
+def _definition(definition: Property, body: Map) -> InputDefinition:
+    description = body.get("description")
+    return InputDefinition(
+        definition.name,
+        str(body.get("type", "string")),
+        " ".join(description.split()) if isinstance(description, str) else "",
+        definition.default,
+        required=definition.required and definition.default is None,
+    )
+
+
+def _value(definition: Property, body: Map, given: Mapping[str, object], types: Types, findings: Findings) -> object:
+    name = definition.name
+    if name in given and given[name] is not None:
+        value = marked(given[name], definition.mark)
+        check_value(value, definition.schema, types, definition.mark, findings, f"the input '{name}'")
+        return _typed(value, definition)
+    if "value" in body:
+        return body["value"]
+    if definition.default is None:
+        if definition.required:
+            hint = f"give it with --input {name}=VALUE"
+            findings.error(definition.mark, "missing-input", f"the input '{name}' has no default and was not given", hint)
+        return None
+    what = f"the default of the input '{name}'"
+    check_value(definition.default, definition.schema, types, definition.default_mark, findings, what)
+    return _typed(definition.default, definition)
+
+
+def _typed(value: object, definition: Property) -> object:
+    return integer(value) if definition.schema.type == "integer" and isinstance(value, str) else value
+
+
+def marked(value: object, mark: Mark) -> object:
+    """Return plain data as values that say that they stand at ``mark``."""
+    place = (mark.line, mark.column)
+    if isinstance(value, dict) and not isinstance(value, Map):
+        result = Map(mark.file, place)
+        for key, item in value.items():
+            result.put(key, marked(item, mark))
+        return result
+    if isinstance(value, (list, tuple)) and not isinstance(value, Seq):
+        items = Seq(mark.file, place)
+        items.extend(marked(item, mark) for item in value)
+        return items
+    return value
+
+
