@@ -64,13 +64,16 @@ def _environment(root: str, process: int) -> list[bytes]:
 
 
 def sweep(job: str, grace: float) -> int:
-    """End everything that is marked: TERM, after ``grace`` seconds KILL. Return how many processes there were."""
+    """End everything that is marked: TERM, after ``grace`` seconds KILL. Return how many processes there were.
+
+    It takes two looks without a find to be done: a process that is in the middle of an ``exec`` shows no environment.
+    """
     seen: set[int] = set()
+    clean = 0
     start = time.monotonic()
-    while time.monotonic() < start + grace + 10:
+    while clean < 2 and time.monotonic() < start + grace + 10:
         left = marked(job)
-        if not left:
-            break
+        clean = 0 if left else clean + 1
         wanted = signal.SIGTERM if time.monotonic() < start + grace else signal.SIGKILL
         for process in left if wanted == signal.SIGKILL else left - seen:
             with contextlib.suppress(OSError):  # it has ended

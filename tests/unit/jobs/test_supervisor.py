@@ -46,8 +46,11 @@ class Job:
         return self
 
     def finish(self) -> tuple[int, bytes, bytes]:
-        output, errors = self.process.communicate(timeout=20)
-        return self.process.returncode, output, errors
+        code = self.process.wait(20)
+        return code, self.process.stdout.read(), self.process.stderr.read()
+
+    def hang_up(self) -> None:
+        self.process.stdin.close()
 
     def order(self, letter: bytes) -> None:
         self.process.stdin.write(letter)
@@ -110,6 +113,7 @@ def test_a_daemon_that_the_program_leaves_behind_is_ended(job):
 
 def test_when_the_client_goes_away_everything_ends(job):
     job.start(FOREVER).wait_for("started")
+    job.hang_up()
     job.finish()
     assert job.left == set()
     assert job.status["reason"] == "gone"
@@ -139,7 +143,7 @@ def test_a_process_that_ignores_a_polite_end_is_killed(job):
 def test_an_interrupt_reaches_the_program_which_may_end_as_it_likes(job):
     job.start("trap 'exit 5' INT; touch started; while :; do sleep 0.05; done").wait_for("started")
     job.order(b"I")
-    assert job.process.wait(20) == 5
+    assert job.finish()[0] == 5
     assert job.status["reason"] == "interrupt"
 
 
@@ -148,7 +152,7 @@ def test_signs_of_life_keep_the_job_running(job):
     for _ in range(4):
         job.order(b".")
         time.sleep(0.3)
-    assert job.process.wait(20) == 4
+    assert job.finish()[0] == 4
 
 
 def test_a_command_that_is_not_there_is_our_fault_and_is_named(job):
