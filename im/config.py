@@ -25,7 +25,15 @@ class Settings(BaseSettings):
     import_map: dict[str, Path] = Field(default_factory=dict, description="Template import prefix to folder.")
     boot_timeout: float = Field(default=600.0, description="No change in any node for this long: give up waiting.")
     ssh_timeout: float = Field(default=300.0, description="A booted node must answer on SSH within this time.")
+    absence_grace: float = Field(
+        default=30.0,
+        description="A node missing from the cloud's listings is believed gone this long after the last request.",
+    )
     task_timeout: float = Field(default=900.0, description="A contextualization without any event for this long fails.")
+    udocker_tools_url: str = Field(
+        default="", description="A tarball of udocker's own tools, as upstream publishes it; else they are built once."
+    )
+    udocker_tools_sha256: str = Field(default="", description="The SHA-256 that the tarball of udocker_tools_url must have.")
     forks: int = Field(default=32, description="Nodes that Ansible works on at once.")
     local_subnets: str = Field(default="10.77.0.0/16", description="Provider local takes its /24 subnets from here.")
     local_mirror: str = Field(

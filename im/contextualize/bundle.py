@@ -18,7 +18,7 @@ from im.errors import ContextualizationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FORMAT = 2
+FORMAT = 3
 """Changes when the archive's layout does."""
 
 UDOCKER = "udocker==1.3.17"
@@ -80,11 +80,14 @@ def ensure(target: Target, cache: Path, report: Callable[[str], None]) -> Path:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".making-") as folder:
         content = Path(folder) / "bundle"
         _download(requirements(target), target, Path(folder) / "wheels", content / "site")
-        _download((UDOCKER,), target, Path(folder) / "udocker", content / "udocker")
+        _download((UDOCKER,), target, Path(folder) / "udocker", Path(folder) / "site")
         _write_launchers(content / "bin")
         (content / "DIGEST").write_text(digest(target), encoding="ascii")
         if target.python == sys.version_info[:2]:
             _compile(content)
+            _compile(Path(folder) / "site")
+        with tarfile.open(content / "udocker.tar", "w") as tar:
+            tar.add(Path(folder) / "site", arcname="site", filter=_anonymous)
         archive = Path(folder) / "bundle.tar.gz"
         with tarfile.open(archive, "w:gz", compresslevel=3) as tar:
             tar.add(content, arcname="bundle", filter=_anonymous)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from im.contextualize import bundle
+from im.contextualize import bundle, tools
 from im.contextualize.inventory import REMOTE_KEYS, known_hosts
 from im.data_files import data_folder
 from im.errors import ContextualizationError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 REMOTE_BUNDLE = "/opt/im/bundle"
 REMOTE_WORKER = "/opt/im/worker.py"
+TOOLS = "udocker-tools"
 _PUSH_TIMEOUT = 600.0
 
 _LOOK = """\
@@ -33,7 +34,9 @@ import json, os, platform, sys
 def read(path):
     return open(path).read().strip() if os.path.exists(path) else ""
 libc = platform.libc_ver()[1] or "2.17"
+system = dict(line.split("=", 1) for line in read("/etc/os-release").splitlines() if "=" in line)
 print(json.dumps({"python": sys.version_info[:2], "machine": platform.machine(), "glibc": libc,
+    "system": "-".join(system.get(key, "").strip('"') for key in ("ID", "VERSION_ID")),
     "bundle": read("/opt/im/bundle/DIGEST"), "tools": read("/opt/im/udocker-tools.sha256")}))
 """
 
@@ -43,6 +46,7 @@ class FrontEnd:
     """What the front-end is and has: its interpreter, and the digests of what was pushed before."""
 
     target: bundle.Target
+    system: str
     bundle: str
     tools: str
 
@@ -71,7 +75,7 @@ def look(cluster: Cluster) -> FrontEnd:
     facts = json.loads(done.stdout)
     python, glibc = tuple(facts["python"]), tuple(int(part) for part in facts["glibc"].split(".")[:2])
     target = bundle.Target((python[0], python[1]), facts["machine"], (glibc[0], glibc[1]))
-    return FrontEnd(target, facts["bundle"], facts["tools"])
+    return FrontEnd(target, facts["system"], facts["bundle"], facts["tools"])
 
 
 def prepare_front_end(cluster: Cluster, settings: Settings, emit: Emit) -> None:
@@ -82,6 +86,8 @@ def prepare_front_end(cluster: Cluster, settings: Settings, emit: Emit) -> None:
         archive = bundle.ensure(has.target, settings.cache, lambda text: report("progress", text))
         report("progress", "bringing Ansible to the front-end")
         _push_bundle(cluster, archive)
+    if "udocker" in cluster.engines:
+        _ensure_tools(cluster, settings, has, report)
 
 
 def push_keys(cluster: Cluster) -> None:
@@ -112,6 +118,20 @@ def reporter(cluster: Cluster, emit: Emit) -> Callable[[Kind, str], None]:
         )
 
     return report
+
+
+def _ensure_tools(cluster: Cluster, settings: Settings, has: FrontEnd, report: Callable[[Kind, str], None]) -> None:
+    """Bring udocker's tools; they are made for the machine and distribution of the front-end."""
+
+    def build(script: Path) -> bytes:
+        argv = ["sh", "-c", 'file=$(mktemp) && cat > "$file" && sh "$file"; status=$?; rm -f "$file"; exit $status']
+        return run_as_root(cluster, argv, stdin=script.read_bytes(), timeout=settings.task_timeout).stdout
+
+    archive = tools.ensure(settings, f"{has.target.machine}-{has.system}", build, report)
+    if (digest := tools.digest(archive)) != has.tools:
+        report("progress", "bringing udocker's tools to the front-end")
+        script = f"cd /opt/im && cat > {TOOLS}.new && mv {TOOLS}.new {TOOLS}.tar.gz && echo {digest} > {TOOLS}.sha256"
+        run_as_root(cluster, ["sh", "-c", script], stdin=archive.read_bytes(), timeout=_PUSH_TIMEOUT)
 
 
 def _push_bundle(cluster: Cluster, archive: Path) -> None:
