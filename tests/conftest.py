@@ -1,4 +1,4 @@
-"""Which tiers this machine can run; a tier that cannot says why in one line, and CI refuses a tier that could but did not."""
+"""Which tiers this machine can run: one that cannot says why in one line; CI refuses one that could but did not."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def command(name: str, node: str | None) -> None:
     \b
     Example:
       im_client logs lab
-      im_client logs lab workers-1
+      im_client logs lab worker-1
     """
     with manager() as im:
         click.echo(im.logs(name, node), nl=False)

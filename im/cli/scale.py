@@ -15,7 +15,7 @@ def command(name: str, counts: tuple[str, ...], as_json: bool) -> int:
 
     \b
     Example:
-      im_client scale lab workers=4
+      im_client scale lab worker=4
     """
     wanted = dict(parse_count(text) for text in counts)
     with manager(progress=True) as im:

@@ -17,7 +17,7 @@ def command(name: str, node: str | None, user: str | None) -> None:
     \b
     Example:
       im_client ssh lab
-      im_client ssh lab workers-1 --user root
+      im_client ssh lab worker-1 --user root
     """
     with manager() as im:
         words = im.login_command(name, node, user)

@@ -12,7 +12,7 @@ def command(name: str) -> None:
 
     \b
     Example:
-      im_client ssh-config lab > ~/.ssh/lab.conf && ssh -F ~/.ssh/lab.conf workers-1
+      im_client ssh-config lab > ~/.ssh/lab.conf && ssh -F ~/.ssh/lab.conf worker-1
     """
     with manager() as im:
         click.echo(im.ssh_config(name), nl=False)
