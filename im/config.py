@@ -33,7 +33,9 @@ class Settings(BaseSettings):
     udocker_tools_url: str = Field(
         default="", description="A tarball of udocker's own tools, as upstream publishes it; else they are built once."
     )
-    udocker_tools_sha256: str = Field(default="", description="The SHA-256 that the tarball of udocker_tools_url must have.")
+    udocker_tools_sha256: str = Field(
+        default="", description="The SHA-256 that the tarball of udocker_tools_url must have."
+    )
     forks: int = Field(default=32, description="Nodes that Ansible works on at once.")
     local_subnets: str = Field(default="10.77.0.0/16", description="Provider local takes its /24 subnets from here.")
     local_mirror: str = Field(

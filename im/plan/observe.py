@@ -47,12 +47,13 @@ def bind(rows: Sequence[Node], instances: Sequence[Instance], wanted: Collection
 
 def state_seen(row: Node, instance: Instance) -> NodeState:
     """Return the state that a node is in, given what the cloud shows of its server."""
+    found = row.state is NodeState.FAILED and not row.id  # the create call failed for us, but it happened
     match instance.status:
-        case "building" if row.state in {NodeState.REQUESTED, NodeState.LOST}:
+        case "building" if found or row.state in {NodeState.REQUESTED, NodeState.LOST}:
             return NodeState.BUILDING
-        case "active" if row.state in _ON_ACTIVE:
+        case "active" if found or row.state in _ON_ACTIVE:
             return NodeState.BOOTING
-        case "stopped" if row.state in UP | _ON_ACTIVE:
+        case "stopped" if found or row.state in UP | _ON_ACTIVE:
             return NodeState.STOPPED
         case "error" if row.state in _ON_ERROR:
             return NodeState.FAILED

@@ -1,0 +1,212 @@
+"""Asks the cloud for what the plan says: first the rows, then the calls, few of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from im.engine.calls import once, repeated
+from im.engine.journal import Journal, Move
+from im.engine.observe import Observer
+from im.engine.world import World
+from im.errors import NoCapacity, ProviderError
+from im.plan.desired import DesiredNode, request_of
+from im.plan.match import Match, match
+from im.plan.model import Catalog, Identity, Instance, Node, NodeSpec, NodeState
+from im.providers.base import Capability, Environment
+from im.topology.model import NodeGroup, Topology
+
+ASK_AGAIN = 5.0
+"""Seconds until a server that is still there is asked to go once more."""
+
+
+class Actor:
+    """The hands of the engine for one infrastructure."""
+
+    def __init__(
+        self, world: World, journal: Journal, observer: Observer, topology: Topology, catalog: Catalog
+    ) -> None:
+        self._world = world
+        self._journal = journal
+        self._observer = observer
+        self._topology = topology
+        self._matches: Mapping[str, Match] = {
+            group.name: match(group, catalog) for group in topology.groups if group.count
+        }
+        self._keys = world.keys(journal.record.id)
+        self._asked: dict[str, float] = {}
+        self._published: set[str] = set()
+        self._prepared = False
+
+    # creating
+
+    def create(self, nodes: Sequence[DesiredNode]) -> tuple[Move, ...]:
+        """Request these nodes, one call per group; a node that was requested before keeps its token.
+
+        Returns the changes of state; what the cloud has no room for has failed. Raises what else the cloud says.
+        """
+        self._prepare()
+        rows = self._journal.nodes
+        self._journal.advance(
+            [Move(rows[node.name], NodeState.GONE) for node in nodes if _is_over(rows.get(node.name))]
+        )
+        self._journal.plan([self._row(node) for node in nodes])
+        moves: list[Move] = []
+        for group in self._topology.groups:
+            names = [node.name for node in nodes if node.group == group.name]
+            moves += self._request(group, [self._journal.nodes[name] for name in names]) if names else ()
+        return tuple(moves)
+
+    def adopt(self, instances: Iterable[Instance]) -> None:
+        """Write rows for servers that carry our mark and that the store has forgotten."""
+        wanted = {group.name: group for group in self._topology.groups}
+        rows = []
+        for instance in instances:
+            front_end = wanted[instance.group].front_end and instance.index == 1
+            node = DesiredNode(instance.name, instance.group, instance.index, front_end)
+            rows.append(replace(self._row(node), token=instance.token))
+        self._journal.plan(rows)
+
+    def _prepare(self) -> None:
+        if self._prepared:
+            return
+        record, provider = self._journal.record, self._world.provider
+        images = tuple(dict.fromkeys(found.image.id for found in self._matches.values()))
+        shared = tuple(dict.fromkeys(folder for group in self._topology.groups for folder in group.shared))
+        environment = Environment(record.id, record.name, self._topology.networks, images, shared)
+        self._keys.ensure()
+        repeated(
+            self._world, self._journal, "preparing the cloud", lambda: provider.prepare(environment, self._journal.tell)
+        )
+        self._prepared = True
+
+    def _row(self, node: DesiredNode) -> Node:
+        now = self._world.clock.now()
+        if (row := self._journal.nodes.get(node.name)) and row.state is NodeState.REQUESTED:
+            self._observer.sightings.forget(row.token)
+            return replace(row, requested=now)
+        image, flavor = self._matches[node.group]
+        return Node(
+            infrastructure=self._journal.record.id,
+            name=node.name,
+            group=node.group,
+            index=node.index,
+            token=secrets.token_hex(8),
+            user=image.user,
+            host_public_key=self._keys.host_key(node.name).public,
+            cpus=flavor.cpus,
+            memory=flavor.memory,
+            front_end=node.front_end,
+            image=image.id,
+            flavor=flavor.id,
+            request=request_of(self._topology.group(node.group)),
+            requested=now,
+        )
+
+    def _request(self, group: NodeGroup, rows: Sequence[Node]) -> tuple[Move, ...]:
+        specs = [self._spec(group, row) for row in rows]
+        try:
+            instances = once(self._world, "creating servers", lambda: self._world.provider.create(specs))
+        except NoCapacity as error:
+            return self._refused(rows, error)
+        except ProviderError as error:
+            if error.retryable:  # perhaps it happened: the listings will tell
+                self._journal.note("create", "retry", error.code, f"{group.name}: {error}")
+                return ()
+            self._refused(rows, error)
+            raise
+        return self._observer.take(instances)
+
+    def _refused(self, rows: Sequence[Node], error: ProviderError) -> tuple[Move, ...]:
+        moves = tuple(Move(row, NodeState.FAILED, error.code, str(error)) for row in rows)
+        self._journal.advance(moves)
+        return moves
+
+    def _spec(self, group: NodeGroup, row: Node) -> NodeSpec:
+        return NodeSpec(
+            infrastructure=row.infrastructure,
+            group=row.group,
+            index=row.index,
+            name=row.name,
+            token=row.token,
+            cpus=row.cpus,
+            memory=row.memory,
+            image=row.image,
+            flavor=row.flavor,
+            disk=group.hardware.disk,
+            public=group.public,
+            networks=group.networks,
+            ports=group.ports,
+            shared=group.shared,
+            identity=self._identity(row),
+        )
+
+    def _identity(self, row: Node) -> Identity:
+        keys = self._keys
+        host = keys.host_key(row.name)
+        return Identity(row.user, (keys.client_public, keys.cluster_public), host.private, host.public)
+
+    # everything else
+
+    def delete(self, names: Iterable[str]) -> bool:
+        """Request the end of these nodes; returns whether any was not requested before."""
+        rows = [self._journal.nodes[name] for name in names if name in self._journal.nodes]
+        now = self._world.clock.now()
+        fresh = [replace(row, requested=now) for row in rows if row.state is not NodeState.DELETING]
+        self._journal.advance([Move(row, NodeState.DELETING) for row in fresh])
+        return bool(fresh)
+
+    def sweep(self) -> None:
+        """Ask for the end of what should not be there: deleted nodes and strays; and again if they are still listed."""
+        now = self._world.clock.monotonic()
+        ids = [id_ for id_ in self._ending() if now - self._asked.get(id_, -ASK_AGAIN) >= ASK_AGAIN]
+        if ids:
+            self._asked.update(dict.fromkeys(ids, now))
+            repeated(self._world, self._journal, "deleting servers", lambda: self._world.provider.delete(ids))
+
+    def _ending(self) -> Iterable[str]:
+        instances = self._observer.binding.instances
+        for row in self._journal.nodes.values():
+            server = instances.get(row.name)
+            if row.state is NodeState.DELETING and row.id and (server is None or server.status != "deleting"):
+                yield row.id
+        yield from (stray.id for stray in self._observer.binding.strays)
+
+    def start(self, names: Iterable[str]) -> tuple[Move, ...]:
+        """Request that these stopped nodes run again."""
+        now = self._world.clock.now()
+        rows = [replace(self._journal.nodes[name], requested=now) for name in names]
+        ids = [row.id for row in rows]
+        repeated(self._world, self._journal, "starting servers", lambda: self._world.provider.start(ids))
+        moves = tuple(Move(row, NodeState.BOOTING) for row in rows)
+        self._journal.advance(moves)
+        return moves
+
+    def publish(self) -> None:
+        """Give a public address to the nodes that should have one and do not."""
+        capabilities = self._world.provider.capabilities
+        if Capability.PUBLIC_ADDRESS not in capabilities:
+            return
+        outside = Capability.DIRECT not in capabilities
+        for row in tuple(self._journal.nodes.values()):
+            public = self._topology.group(row.group).public or (outside and row.front_end)
+            if (
+                public
+                and row.state is NodeState.BOOTING
+                and not row.public_address
+                and row.token not in self._published
+            ):
+                self._published.add(row.token)
+                self._publish(row)
+
+    def _publish(self, row: Node) -> None:
+        provider = self._world.provider
+        address = repeated(self._world, self._journal, "giving a public address", lambda: provider.publish(row.id))
+        if address:
+            self._journal.save([replace(row, public_address=address)])
+
+
+def _is_over(row: Node | None) -> bool:
+    """Whether a row stands for a server that does not exist, and not for one that was just asked for."""
+    return row is not None and row.state is not NodeState.REQUESTED

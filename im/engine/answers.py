@@ -1,0 +1,118 @@
+"""Asks booting nodes whether they answer on SSH, many at once and without holding up the loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+
+from im.engine.cluster import cluster_of
+from im.engine.journal import Journal, Move
+from im.engine.world import World
+from im.errors import ImError, SshError
+from im.plan.model import Cluster, Node, NodeState
+from im.plan.observe import UP
+from im.providers.base import Capability
+from im.topology.model import Topology
+
+DONE = UP - {NodeState.BOOTING}
+"""States of a node that has answered."""
+
+
+class Answers:
+    """At most one question per node is under way; ``wake`` is set when an answer is worth looking at."""
+
+    def __init__(self, world: World, journal: Journal, topology: Topology, pool: Executor) -> None:
+        self._world = world
+        self._journal = journal
+        self._topology = topology
+        self._pool = pool
+        self._asked: dict[str, tuple[str, Future[bool]]] = {}
+        self._up_since: dict[str, float] = {}
+        self._way_since = 0.0
+        self._known_hosts: object = None
+        self.wake = threading.Event()
+
+    def cluster(self) -> Cluster:
+        """Return the nodes that have an address as a cluster."""
+        nodes = [row for row in self._journal.nodes.values() if row.address]
+        return cluster_of(self._world, self._journal.record, self._topology, nodes)
+
+    def ask(self) -> None:
+        """Ask every node that could answer by now, unless a question is under way already."""
+        nodes = [row for row in self._booting() if row.address and row.name not in self._asked]
+        if nodes:
+            self._write_known_hosts()
+            cluster = self.cluster()
+            self._asked |= {node.name: (node.token, self._pool.submit(self._probe, cluster, node)) for node in nodes}
+
+    def hear(self) -> tuple[Move, ...]:
+        """Write which nodes answered, or never will; returns the changes of state."""
+        moves = []
+        for name, (token, future) in tuple(self._asked.items()):
+            if not future.done():
+                continue
+            del self._asked[name]
+            row = self._journal.nodes.get(name)
+            if row and row.token == token and row.state is NodeState.BOOTING and (move := _answer(row, future)):
+                moves.append(move)
+        self._journal.advance(moves)
+        return tuple(moves)
+
+    def late(self) -> tuple[Move, ...]:
+        """Write which nodes had their time and did not answer; returns the changes of state."""
+        limit, now = self._world.settings.ssh_timeout, self._world.clock.monotonic()
+        message = f"it runs, but SSH has not answered for {limit:g} s"
+        late = [row for row in self._booting() if now - max(self._up_since[row.token], self._way_since) > limit]
+        moves = tuple(Move(row, NodeState.FAILED, "ssh-timeout", message) for row in late)
+        self._journal.advance(moves)
+        return moves
+
+    def second_chance(self) -> None:
+        """A node that was too late last time may answer by now; one that does need not be replaced."""
+        rows = [
+            row for row in self._journal.nodes.values() if (row.state, row.reason) == (NodeState.FAILED, "ssh-timeout")
+        ]
+        if rows:
+            self._write_known_hosts()
+            cluster = self.cluster()
+            asked = [(row, self._pool.submit(self._probe, cluster, row)) for row in rows]
+            found = [row for row, future in asked if not future.exception() and future.result()]
+            self._journal.advance([Move(row, NodeState.REACHABLE) for row in found])
+
+    def _booting(self) -> Sequence[Node]:
+        """The nodes that could answer: they run, and so does the front-end if the way goes through it."""
+        rows, now = self._journal.nodes.values(), self._world.clock.monotonic()
+        booting = [row for row in rows if row.state is NodeState.BOOTING]
+        direct = Capability.DIRECT in self._world.provider.capabilities
+        if not direct and not any(row.front_end and row.state in DONE for row in rows):
+            booting = [row for row in booting if row.front_end]
+            self._way_since = now
+        for row in booting:
+            self._up_since.setdefault(row.token, now)
+        return booting
+
+    def _write_known_hosts(self) -> None:
+        nodes = tuple(self._journal.nodes.values())
+        known = frozenset((node.name, node.private_address, node.public_address) for node in nodes)
+        if known != self._known_hosts:
+            self._world.keys(self._journal.record.id).write_known_hosts(nodes)
+            self._known_hosts = known
+
+    def _probe(self, cluster: Cluster, node: Node) -> bool:
+        answered = True  # an exception is an answer, too
+        try:
+            answered = self._world.contextualizer.reachable(cluster, node)
+        finally:
+            if answered:
+                self.wake.set()
+        return answered
+
+
+def _answer(row: Node, future: Future[bool]) -> Move | None:
+    error = future.exception()
+    if error is None:
+        return Move(row, NodeState.REACHABLE) if future.result() else None
+    if not isinstance(error, ImError):
+        error = SshError(f"asking whether it answers failed: {type(error).__name__}: {error}")
+    return Move(row, NodeState.FAILED, error.code, str(error))

@@ -1,0 +1,108 @@
+"""Looks at the cloud and writes down what it says, but not before it can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from im.engine.calls import repeated
+from im.engine.journal import Journal, Move
+from im.engine.pace import Sightings
+from im.engine.world import World
+from im.plan.model import Instance, Node, NodeState
+from im.plan.observe import Binding, bind, state_seen, updated
+
+_NOT_EXPECTED = frozenset({NodeState.LOST, NodeState.GONE})
+
+
+class Observer:
+    """One listing at a time becomes rows. ``binding`` and ``instances`` are those of the last listing."""
+
+    def __init__(self, world: World, journal: Journal) -> None:
+        self._world = world
+        self._journal = journal
+        self._listed: float | None = None
+        self.sightings = Sightings(world.clock, world.settings.absence_grace)
+        self.instances: tuple[Instance, ...] = ()
+        self.binding = Binding({})
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last listing; endless if there was none."""
+        return float("inf") if self._listed is None else self._world.clock.monotonic() - self._listed
+
+    @property
+    def undecided(self) -> set[str]:
+        """Names of nodes about which the cloud has to be asked again before anything is done."""
+        rows = self._journal.nodes.values()
+        missing = self.sightings.missing
+        return {row.name for row in rows if (row.token in missing and not self._is_due(row)) or self._starts(row)}
+
+    def look(self, wanted: Collection[str]) -> tuple[Move, ...]:
+        """List the servers of the infrastructure once and write what changed; returns the changes of state."""
+        record = self._journal.record
+        provider = self._world.provider
+        self.instances = repeated(self._world, self._journal, "listing servers", lambda: provider.list(record.id))
+        self._listed = self._world.clock.monotonic()
+        rows = tuple(self._journal.nodes.values())
+        self.binding = bind(rows, self.instances, wanted)
+        self.sightings.look({row.token for row in rows if self._is_missing(row)})
+        return self._write([move for row in rows if (move := self._seen(row))])
+
+    def take(self, instances: Sequence[Instance]) -> tuple[Move, ...]:
+        """Write what a create call returned, as if it had been listed."""
+        rows = {row.token: row for row in self._journal.nodes.values()}
+        found = {rows[instance.token].name: instance for instance in instances if instance.token in rows}
+        self.instances = (*self.instances, *instances)
+        self.binding = replace(self.binding, instances={**self.binding.instances, **found})
+        return self._write([move for name in found if (move := self._seen(self._journal.nodes[name]))])
+
+    def _write(self, moves: Sequence[Move]) -> tuple[Move, ...]:
+        """Write real moves and mere new knowledge, each in one go."""
+        rows = self._journal.nodes
+        self._journal.save([m.node for m in moves if m.to is m.node.state and m.node != rows[m.node.name]])
+        real = [move for move in moves if move.to is not move.node.state]
+        self._journal.advance(real)
+        return tuple(real)
+
+    def _seen(self, row: Node) -> Move | None:
+        instance = self.binding.instances.get(row.name)
+        if instance is None or instance.status == "deleting":
+            return self._absent(row)
+        known = updated(row, instance)
+        if self._starts(row):
+            return Move(known, row.state, row.reason, row.message)
+        state = state_seen(row, instance)
+        if state is NodeState.FAILED and row.state is not NodeState.FAILED:
+            return Move(known, state, "server-error", instance.message or "the cloud reports an error without a reason")
+        return Move(known, state)
+
+    def _absent(self, row: Node) -> Move | None:
+        if not self._is_due(row):
+            return None
+        if row.state is NodeState.DELETING:
+            return Move(row, NodeState.GONE)
+        if row.state is NodeState.REQUESTED:
+            return None
+        return Move(row, NodeState.LOST, "lost", "the cloud does not have this server any more")
+
+    def _is_missing(self, row: Node) -> bool:
+        instance = self.binding.instances.get(row.name)
+        expected = row.state not in _NOT_EXPECTED and (row.id or row.state is not NodeState.FAILED)
+        return bool(expected) and (
+            instance is None or (instance.status == "deleting" and row.state is not NodeState.DELETING)
+        )
+
+    def _is_due(self, row: Node) -> bool:
+        """Whether the absence of a node is believed. What we deleted and saw before needs no grace."""
+        if row.state is NodeState.DELETING and row.id:
+            return self.sightings.twice(row.token)
+        return self.sightings.believed(row.token, row.requested)
+
+    def _starts(self, row: Node) -> bool:
+        """Whether a node was asked to start a moment ago and the cloud has not noticed yet."""
+        instance = self.binding.instances.get(row.name)
+        if row.state is not NodeState.BOOTING or instance is None or instance.status != "stopped" or not row.requested:
+            return False
+        return self._world.clock.now() - row.requested < timedelta(seconds=self._world.settings.absence_grace)

@@ -1,0 +1,326 @@
+"""What can be done with an infrastructure. Every operation is continued by calling it again."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from im.clock import Clock
+from im.config import Settings
+from im.engine import locks
+from im.engine.calls import once, repeated
+from im.engine.cluster import cluster_of
+from im.engine.complete import complete
+from im.engine.explain import explain
+from im.engine.journal import Journal
+from im.engine.observe import Observer
+from im.engine.pace import Pace
+from im.engine.reconcile import reconcile
+from im.engine.teardown import teardown
+from im.engine.world import Contextualizer, World
+from im.errors import ImError, InputError, ProviderError, StoreError, UnknownName
+from im.events import Emit
+from im.plan.desired import scaled
+from im.plan.diff import diff
+from im.plan.model import Catalog, Cluster, InfrastructureState, Instance, Node, NodeState, Plan
+from im.plan.observe import UP, bind, state_seen, updated
+from im.providers.base import Capability, Provider
+from im.ssh.keys import KeyRing
+from im.store.repository import InfrastructureRecord, Store
+from im.topology.model import Topology
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
+
+UNFINISHED = frozenset(
+    {
+        InfrastructureState.PLANNED,
+        InfrastructureState.PROVISIONING,
+        InfrastructureState.PROVISIONED,
+        InfrastructureState.RESIZING,
+        InfrastructureState.CONFIGURING,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What ``gc`` did: names that had expired and were deleted; ids on the cloud that this client does not know."""
+
+    deleted: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
+
+
+class Engine:
+    """Brings infrastructures of one cloud to the state that is wanted.
+
+    ``clock``, ``pool`` and ``keyring`` are for tests; left out, they are the real ones. Everything that happens is
+    stored and handed to ``emit``, from whatever thread it happens in.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        provider: Provider,
+        contextualizer: Contextualizer,
+        settings: Settings,
+        emit: Emit,
+        *,
+        clock: Clock | None = None,
+        pool: Callable[[], Executor] | None = None,
+        keyring: Callable[[Path], KeyRing] | None = None,
+    ) -> None:
+        given: dict[str, Any] = {"clock": clock, "pool": pool, "keyring": keyring}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        self._world = World(store, provider, contextualizer, settings, emit, **chosen)
+        self._store = store
+
+    # looking
+
+    def plan(self, name: str, cloud: str, topology: Topology) -> Plan:
+        """Return what :meth:`deploy` would do now; nothing is changed."""
+        record = self._store.find(name)
+        catalog = self._catalog()
+        if record is None:
+            return diff(name, topology, (), (), catalog)
+        _check_cloud(record, cloud)
+        servers = once(self._world, "listing servers", lambda: self._world.provider.list(record.id))
+        return diff(name, topology, record.nodes, servers, catalog, digest=self._digest(record, topology))
+
+    def cluster(self, name: str) -> Cluster:
+        """Return the nodes of an infrastructure that run, for SSH and jobs."""
+        record = self._store.infrastructure(name)
+        nodes = [node for node in record.nodes if node.state in UP]
+        return cluster_of(self._world, record, _topology(record), nodes)
+
+    def refresh(self, name: str) -> InfrastructureRecord:
+        """Return the infrastructure with its nodes as the cloud shows them now; nothing is written."""
+        record = self._store.infrastructure(name)
+        servers = once(self._world, "listing servers", lambda: self._world.provider.list(record.id))
+        seen = bind(record.nodes, servers, ()).instances
+        nodes = tuple(_live(node, seen.get(node.name)) for node in record.nodes)
+        ended = [
+            node.name for node, row in zip(nodes, record.nodes, strict=True) if row.state in UP and node.state not in UP
+        ]
+        if record.state is InfrastructureState.READY and ended:
+            message = f"not running any more: {', '.join(ended)}"
+            record = replace(record, state=InfrastructureState.DEGRADED, reason="lost", message=message)
+        return replace(record, nodes=nodes)
+
+    def why(self, name: str) -> tuple[str, ...]:
+        """Return in plain words what is not ready, and the evidence."""
+        return explain(self._store, self._world.settings, self.refresh_or_stored(name))
+
+    def refresh_or_stored(self, name: str) -> InfrastructureRecord:
+        """Return :meth:`refresh`, or what the store knows if the cloud does not answer."""
+        try:
+            return self.refresh(name)
+        except ProviderError:
+            return self._store.infrastructure(name)
+
+    # changing
+
+    def deploy(
+        self, name: str, cloud: str, topology: Topology, *, ttl: timedelta | None = None
+    ) -> InfrastructureRecord:
+        """Make the infrastructure what the topology says: create it, change it, or continue what was interrupted.
+
+        ``ttl``: from now on, how long it may live until ``gc`` deletes it.
+        """
+        with self._held(name, "deploy"):
+            record = self._store.find(name)
+            if record:
+                _check_cloud(record, cloud)
+            catalog = self._catalog()
+            diff(name, topology, record.nodes if record else (), (), catalog)  # raises before anything is touched
+            wanted = replace(record or self._new(name, cloud), topology=topology, counts={})
+            if ttl:
+                wanted = replace(wanted, expires=self._world.clock.now() + ttl)
+            journal = self._journal(wanted, record)
+            return self._converge(journal, catalog)
+
+    def scale(self, name: str, counts: Mapping[str, int]) -> InfrastructureRecord:
+        """Give groups other numbers of nodes, until the next deploy of a template."""
+        with self._existing(name, "scale") as record:
+            wanted = {**record.counts, **counts}
+            topology = scaled(_topology(record), wanted)
+            catalog = self._catalog()
+            diff(name, topology, record.nodes, (), catalog)
+            return self._converge(self._journal(replace(record, counts=wanted), record), catalog)
+
+    def stop(self, name: str, node: str | None = None) -> InfrastructureRecord:
+        """Stop all nodes, or one; they keep their disks."""
+        with self._existing(name, "stop") as record:
+            self._require_stop_start()
+            rows = _chosen(record, node)
+            if node and rows[0].front_end:
+                raise InputError(f"{node} is the front-end", hint="stop the whole infrastructure")
+            journal = self._journal(record, record)
+            self._stop(journal, {row.name for row in rows if row.state in UP})
+            self._stopped(journal, node)
+            return journal.record_with_nodes
+
+    def start(self, name: str, node: str | None = None) -> InfrastructureRecord:
+        """Start all stopped nodes, or one, and wait until they are ready again."""
+        with self._existing(name, "start") as record:
+            self._require_stop_start()
+            chosen = {row.name for row in _chosen(record, node)}
+            dead = {NodeState.FAILED, NodeState.LOST}
+            stopped = {row.name for row in record.nodes if row.state is NodeState.STOPPED}
+            broken = {row.name for row in record.nodes if row.state in dead}
+            journal = self._journal(record, record)
+            return self._converge(journal, self._catalog(), leave=frozenset(broken | (stopped - chosen)))
+
+    def delete(self, name: str) -> None:
+        """Delete an infrastructure and everything that carries its mark; by its id also if the store has lost it."""
+        with self._held(name, "delete"):
+            journal = Journal(self._store, self._world.emit, self._store.find(name) or self._unknown(name))
+            journal.enter(InfrastructureState.DELETING)
+            teardown(self._world, journal)
+            journal.enter(InfrastructureState.DELETED)
+            shutil.rmtree(self._world.keys(journal.record.id).folder, ignore_errors=True)
+
+    def gc(self, *, orphans: bool = False) -> Collected:
+        """Delete what has expired; list, or delete too, what carries our mark on the cloud and is not in the store."""
+        now = self._world.clock.now()
+        mine = [record for record in self._store.infrastructures() if record.cloud == self._world.provider.name]
+        expired = [record.name for record in mine if record.expires and record.expires <= now]
+        known = {record.id for record in self._store.infrastructures()}
+        found = once(self._world, "listing infrastructures", self._world.provider.infrastructures)
+        unknown = tuple(id_ for id_ in found if id_ not in known)
+        for name in (*expired, *(unknown if orphans else ())):
+            self.delete(name)
+        return Collected(tuple(expired), unknown)
+
+    # in common
+
+    @contextmanager
+    def _held(self, name: str, verb: str) -> Iterator[None]:
+        with locks.held(self._world.settings.home / "locks", name, verb):
+            yield
+
+    @contextmanager
+    def _existing(self, name: str, verb: str) -> Iterator[InfrastructureRecord]:
+        self._store.infrastructure(name)
+        with self._held(name, verb):
+            record = self._store.infrastructure(name)
+            _check_alive(record)
+            yield record
+
+    def _journal(self, wanted: InfrastructureRecord, stored: InfrastructureRecord | None) -> Journal:
+        """Return a journal whose record is stored as wanted."""
+        if stored is None:
+            self._store.write(wanted)
+        journal = Journal(self._store, self._world.emit, wanted)
+        if stored is None:
+            journal.enter(InfrastructureState.PLANNED)
+        elif wanted != stored:
+            journal.amend()
+        return journal
+
+    def _converge(
+        self, journal: Journal, catalog: Catalog, leave: frozenset[str] = frozenset()
+    ) -> InfrastructureRecord:
+        topology = scaled(_topology(journal.record), journal.record.counts)
+        try:
+            prepared = reconcile(self._world, journal, topology, catalog, leave)
+            complete(self._world, journal, topology, prepared=prepared)
+        except StoreError:
+            raise
+        except ImError as error:
+            if journal.record.state in UNFINISHED:
+                journal.enter(InfrastructureState.FAILED, error.code, str(error))
+            raise
+        return journal.record_with_nodes
+
+    def _catalog(self) -> Catalog:
+        return once(self._world, "reading the catalog", self._world.provider.catalog)
+
+    def _digest(self, record: InfrastructureRecord, topology: Topology) -> str | None:
+        nodes = [node for node in record.nodes if node.state in UP]
+        if not any(node.front_end for node in nodes):
+            return None
+        return self._world.contextualizer.digest(cluster_of(self._world, record, topology, nodes), topology)
+
+    def _require_stop_start(self) -> None:
+        if Capability.STOP_START not in self._world.provider.capabilities:
+            raise InputError(f"the cloud {self._world.provider.name} cannot stop and start servers")
+
+    def _stop(self, journal: Journal, names: set[str]) -> None:
+        ids = [journal.nodes[name].id for name in names]
+        if ids:
+            repeated(self._world, journal, "stopping servers", lambda: self._world.provider.stop(ids))
+        observer, pace = Observer(self._world, journal), Pace(self._world.clock)
+        while any(name in journal.nodes and journal.nodes[name].state in UP for name in names):
+            if observer.look(journal.nodes.keys()):
+                pace.progress()
+            if pace.idle > self._world.settings.boot_timeout:
+                raise ProviderError("the cloud has not stopped all servers", hint="the same command tries again")
+            self._world.clock.wait(threading.Event(), pace.delay())
+
+    def _stopped(self, journal: Journal, node: str | None) -> None:
+        message = f"{node} is stopped" if node else ""
+        state = InfrastructureState.DEGRADED if node else InfrastructureState.STOPPED
+        if journal.record.state is not InfrastructureState.STOPPED:
+            journal.enter(state, "stopped", message)
+
+    def _unknown(self, name: str) -> InfrastructureRecord:
+        """A record for an infrastructure that only the cloud knows."""
+        if name not in once(self._world, "listing infrastructures", self._world.provider.infrastructures):
+            self._store.infrastructure(name)  # raises with the names that there are
+        record = InfrastructureRecord(name, name, self._world.provider.name)
+        self._store.write(record)
+        return record
+
+    @staticmethod
+    def _new(name: str, cloud: str) -> InfrastructureRecord:
+        if not NAME.fullmatch(name):
+            hint = "letters, digits and hyphens, at most 40, beginning with a letter"
+            raise InputError(f"{name!r} cannot be the name of an infrastructure", hint=hint)
+        return InfrastructureRecord(secrets.token_hex(4), name, cloud)
+
+
+def _check_cloud(record: InfrastructureRecord, cloud: str) -> None:
+    _check_alive(record)
+    if record.cloud != cloud:
+        hint = "delete it first, or use another name"
+        raise InputError(f"{record.name} is on cloud {record.cloud}, not on {cloud}", hint=hint)
+
+
+def _check_alive(record: InfrastructureRecord) -> None:
+    if record.state is InfrastructureState.DELETING:
+        hint = f"finish that first: im_client delete {record.name}"
+        raise InputError(f"the deletion of {record.name} has begun", hint=hint)
+
+
+def _topology(record: InfrastructureRecord) -> Topology:
+    if record.topology is None:
+        raise InputError(f"no template is known for {record.name}", hint="deploy it with its template")
+    return record.topology
+
+
+def _chosen(record: InfrastructureRecord, node: str | None) -> tuple[Node, ...]:
+    rows = tuple(row for row in record.nodes if node in {None, row.name})
+    if node and not rows:
+        hint = f"nodes: {', '.join(row.name for row in record.nodes)}"
+        raise UnknownName(f"{record.name} has no node {node!r}", hint=hint)
+    return rows
+
+
+def _live(node: Node, instance: Instance | None) -> Node:
+    if instance is None or instance.status == "deleting":
+        if node.state in UP | {NodeState.STOPPED}:
+            message = "the cloud does not list this server"
+            return replace(node, state=NodeState.LOST, reason="lost", message=message)
+        return node
+    state = state_seen(node, instance)
+    message = instance.message if state is NodeState.FAILED and instance.message else node.message
+    return replace(updated(node, instance), state=state, message=message)

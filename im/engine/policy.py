@@ -1,0 +1,72 @@
+"""What happens when a node fails: keep going without it, create it again, or give up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+from im.engine.answers import DONE
+from im.engine.evidence import keep_console
+from im.engine.journal import Journal, Move
+from im.engine.world import World
+from im.errors import ImError, NoCapacity, ProviderError, SshError
+from im.plan.model import Node, NodeState
+from im.topology.model import Topology
+
+REPLACEMENTS = 2
+"""How often one command creates, or starts, a node again."""
+
+
+class Policy:
+    """``given_up``: names of the nodes without which the work goes on."""
+
+    def __init__(self, world: World, journal: Journal, topology: Topology) -> None:
+        self._world = world
+        self._journal = journal
+        self._topology = topology
+        self._tries: Counter[str] = Counter()
+        self.given_up: set[str] = set()
+
+    def judge(self, moves: Iterable[Move], wanted: Collection[str]) -> None:
+        """Look at changes of state for failures. Raises if the work cannot go on."""
+        for move in moves:
+            if move.to in {NodeState.FAILED, NodeState.LOST} and move.node.name in wanted:
+                self._judge(self._journal.nodes[move.node.name])
+
+    def try_again(self, name: str) -> bool:
+        """Tell whether a node may be tried once more; if not, it is given up."""
+        self._tries[name] += 1
+        if self._tries[name] > REPLACEMENTS:
+            self.given_up.add(name)
+        return name not in self.given_up
+
+    def enough(self) -> None:
+        """Raise unless every group from which nodes failed still has as many as it needs."""
+        for group in self._topology.groups:
+            rows = [row for row in self._journal.nodes.values() if row.group == group.name]
+            failed = [row for row in rows if row.name in self.given_up]
+            if failed and sum(row.state in DONE for row in rows) < max(group.min_count, 1):
+                raise error_of(failed[0])
+
+    def _judge(self, node: Node) -> None:
+        keep_console(self._world, self._journal, node)
+        policy = self._topology.group(node.group).on_failure
+        again = policy == "replace" or node.state is NodeState.LOST
+        if again and node.reason != NoCapacity.code and self.try_again(node.name):
+            message = f"creating it again: {node.message}"
+            self._journal.note("create", "retry", "replace", message, scope="node", subject=node.name)
+            return
+        self.given_up.add(node.name)
+        if policy == "abort" or node.front_end:
+            raise error_of(node)
+
+
+def error_of(node: Node) -> ImError:
+    """Return the error that a failed node stands for."""
+    kinds: dict[str, type[ImError]] = {
+        "ssh-timeout": SshError,
+        SshError.code: SshError,
+        NoCapacity.code: NoCapacity,
+    }
+    kind = kinds.get(node.reason, ProviderError)
+    return kind(node.message or "it failed", where=f"node {node.name}", hint="the same command tries again")

@@ -1,0 +1,191 @@
+"""Observe, decide, act, wait: one loop brings all nodes to where the topology wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from concurrent.futures import Executor, Future
+
+from im.engine.act import Actor
+from im.engine.answers import DONE, Answers
+from im.engine.journal import Journal, Move
+from im.engine.observe import Observer
+from im.engine.pace import LONGEST, Pace
+from im.engine.policy import Policy
+from im.engine.world import World
+from im.errors import ProviderError
+from im.plan.desired import DesiredNode, desired_nodes
+from im.plan.diff import diff
+from im.plan.model import Action, Catalog, InfrastructureState, NodeState
+from im.plan.observe import UP
+from im.topology.model import Topology
+
+WAITING = frozenset({NodeState.REQUESTED, NodeState.BUILDING})
+UNDER_WAY = frozenset({InfrastructureState.PROVISIONING, InfrastructureState.RESIZING})
+AT_REST = frozenset({InfrastructureState.READY, InfrastructureState.DEGRADED})
+_NEED_NOT_BEGIN = AT_REST | {InfrastructureState.CONFIGURING, InfrastructureState.PROVISIONED}
+
+
+def reconcile(
+    world: World, journal: Journal, topology: Topology, catalog: Catalog, leave: Collection[str] = ()
+) -> bool:
+    """Work until every wanted node answers or is given up, and nobody else is there.
+
+    ``leave``: names of nodes that stay as they are. Returns whether the front-end was prepared meanwhile; raises if
+    this cannot become a cluster.
+    """
+    pool = world.pool()
+    try:
+        return _Reconciler(world, journal, topology, catalog, leave=frozenset(leave), pool=pool).run()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Reconciler:
+    def __init__(
+        self,
+        world: World,
+        journal: Journal,
+        topology: Topology,
+        catalog: Catalog,
+        *,
+        leave: frozenset[str],
+        pool: Executor,
+    ) -> None:
+        self._world = world
+        self._journal = journal
+        self._topology = topology
+        self._catalog = catalog
+        self._leave = leave
+        self._pool = pool
+        self._observer = Observer(world, journal)
+        self._actor = Actor(world, journal, self._observer, topology, catalog)
+        self._answers = Answers(world, journal, topology, pool)
+        self._policy = Policy(world, journal, topology)
+        self._pace = Pace(world.clock)
+        self._preparation: Future[None] | None = None
+
+    def run(self) -> bool:
+        if self._journal.record.state not in _NEED_NOT_BEGIN:
+            self._begin()
+        self._answers.second_chance()
+        self._tick()
+        while not self._settled():
+            self._world.clock.wait(self._answers.wake, self._pace.delay())
+            self._answers.wake.clear()
+            self._tick()
+        self._policy.enough()
+        if self._preparation:
+            self._preparation.result()
+        if self._journal.record.state in UNDER_WAY:
+            self._journal.enter(InfrastructureState.PROVISIONED)
+        return self._preparation is not None
+
+    def _tick(self) -> None:
+        changed = False
+        if self._observer.age >= LONGEST or not self._only_answers_missing():
+            changed = self._look_and_act()
+        moves = [*self._answers.hear(), *self._answers.late(), *self._stuck()]
+        self._policy.judge(moves, self._wanted())
+        self._answers.ask()
+        self._prepare_early()
+        if changed or moves:
+            self._pace.progress()
+            self._tell_progress()
+
+    def _look_and_act(self) -> bool:
+        wanted = self._wanted()
+        moves = self._observer.look(wanted)
+        self._policy.judge(moves, wanted)
+        adopted = self._observer.binding.adopted
+        if adopted:
+            self._actor.adopt(adopted)
+            moves += self._observer.take(adopted)
+        return self._act() or bool(moves)
+
+    # deciding and acting
+
+    def _desired(self) -> tuple[DesiredNode, ...]:
+        return desired_nodes(self._topology, tuple(self._journal.nodes.values()))
+
+    def _wanted(self) -> set[str]:
+        return {node.name for node in self._desired()}
+
+    def _given_up(self) -> frozenset[str]:
+        return self._leave | self._policy.given_up
+
+    def _act(self) -> bool:
+        """Do what the plan says now; returns whether that was anything new."""
+        desired = {node.name: node for node in self._desired()}
+        actions = self._actions()
+        ending = _names(actions, "replace") + [name for name in _names(actions, "delete") if name not in desired]
+        starting = [name for name in _names(actions, "start") if self._policy.try_again(name)]
+        creating = [desired[name] for name in _names(actions, "create")]
+        if ending or starting or creating:
+            self._begin()
+        changed = self._actor.delete(ending)
+        self._actor.sweep()
+        changed |= bool(starting and self._actor.start(starting))
+        if creating:
+            self._policy.judge(self._actor.create(creating), desired)
+        self._actor.publish()
+        return changed or bool(creating)
+
+    def _actions(self) -> tuple[Action, ...]:
+        rows = tuple(self._journal.nodes.values())
+        leave = self._given_up() | self._observer.undecided
+        servers = self._observer.instances
+        return diff(self._journal.record.name, self._topology, rows, servers, self._catalog, leave=leave).actions
+
+    def _begin(self) -> None:
+        state = self._journal.record.state
+        if state not in UNDER_WAY:
+            resizing = state in AT_REST
+            self._journal.enter(InfrastructureState.RESIZING if resizing else InfrastructureState.PROVISIONING)
+
+    # waiting
+
+    def _settled(self) -> bool:
+        rows, wanted, left = self._journal.nodes, self._wanted(), self._given_up()
+        if rows.keys() - wanted or self._observer.binding.strays or self._observer.undecided - left:
+            return False
+        return all(name in left or (name in rows and rows[name].state in DONE) for name in wanted)
+
+    def _only_answers_missing(self) -> bool:
+        """Whether a listing would tell nothing new: all servers run, and only SSH is waited for."""
+        rows, left = self._journal.nodes, self._given_up()
+        if rows.keys() != self._wanted() or self._observer.undecided or self._observer.binding.strays:
+            return False
+        return all(name in left or row.state in UP for name, row in rows.items())
+
+    def _stuck(self) -> tuple[Move, ...]:
+        """Give up on what the cloud does not finish. Progress of any node gives the others time."""
+        limit = self._world.settings.boot_timeout
+        if self._pace.idle <= limit:
+            return ()
+        rows = self._journal.nodes.values()
+        if names := [row.name for row in rows if row.state is NodeState.DELETING]:
+            text = f"the cloud has not deleted {', '.join(names)} for {limit:g} s"
+            raise ProviderError(text, hint="the same command tries again")
+        message = f"the cloud has not finished it, and nothing else has changed for {limit:g} s"
+        moves = tuple(Move(row, NodeState.FAILED, "boot-timeout", message) for row in rows if row.state in WAITING)
+        self._journal.advance(moves)
+        return moves
+
+    def _prepare_early(self) -> None:
+        """Use the time in which the workers boot to bring the tools to the front-end."""
+        rows = self._journal.nodes.values()
+        front_end = next((row for row in rows if row.front_end and row.state in DONE), None)
+        others_boot = any(row.state not in DONE and row.name not in self._given_up() for row in rows)
+        if self._preparation is None and front_end and others_boot and not front_end.configured:
+            prepare = self._world.contextualizer.prepare
+            self._preparation = self._pool.submit(prepare, self._answers.cluster(), self._journal.tell)
+
+    def _tell_progress(self) -> None:
+        wanted, rows = self._wanted(), self._journal.nodes
+        done = sum(name in rows and rows[name].state in DONE for name in wanted)
+        message = f"{done} of {len(wanted)} nodes answer"
+        self._journal.note("boot", "progress", "nodes", message, done=done, total=len(wanted))
+
+
+def _names(actions: Iterable[Action], kind: str) -> list[str]:
+    return [action.node for action in actions if action.kind == kind]
