@@ -1,0 +1,108 @@
+"""What a job must know of its cluster, as contextualization left it on the front-end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from im.errors import JobError
+from im.ssh.connection import run
+
+if TYPE_CHECKING:
+    from im.plan.model import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node as MPI sees it; ``slots`` is how many ranks it takes."""
+
+    name: str
+    address: str
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """The cluster from a job's point of view.
+
+    ``network``: interface name or CIDR that ranks talk over ("" = let MPI choose). ``modes``: container engine to
+    execution mode. ``images``: containers that are prepared on the front-end, by name.
+    """
+
+    home: str
+    members: tuple[Member, ...]
+    engines: tuple[str, ...] = ()
+    network: str = ""
+    mpi: Mapping[str, str] = field(default_factory=dict)
+    modes: Mapping[str, str] = field(default_factory=dict)
+    images: tuple[str, ...] = ()
+
+    @property
+    def workers(self) -> tuple[Member, ...]:
+        """The nodes that take ranks."""
+        return tuple(member for member in self.members if member.slots > 0)
+
+
+_SURVEY = """
+import json, pathlib
+def read(path):
+    try: return json.loads(pathlib.Path(path).read_text())
+    except FileNotFoundError: return {}
+home = pathlib.Path.home()
+print(json.dumps({"home": str(home), "cluster": read("/etc/im/cluster.json"), "engine": read("/etc/im/engine.json"),
+                  "images": [file.stem for file in (home / ".im/images").glob("*.json")]}))
+"""
+
+
+def survey(cluster: Cluster) -> ClusterFacts:
+    """Ask the front-end, in one round trip. Raises :class:`im.errors.JobError`, :class:`im.errors.SshError`."""
+    done = run(cluster, cluster.front_end, ["python3", "-c", _SURVEY], user=cluster.user)
+    if done.status:
+        raise JobError(
+            "the front-end cannot say what the cluster has",
+            where=cluster.name,
+            hint=(done.stderr.decode(errors="replace").strip().splitlines() or [""])[-1],
+        )
+    facts = parse(json.loads(done.stdout))
+    if not facts.members:
+        raise JobError(
+            "the front-end does not know its cluster",
+            where=cluster.name,
+            hint="the sub-cluster is not contextualized yet: deploy it again",
+        )
+    return facts
+
+
+def parse(answer: Mapping[str, Mapping[str, object]]) -> ClusterFacts:
+    """Make facts of the front-end's answer."""
+    known: Mapping[str, object] = answer["cluster"]
+    return ClusterFacts(
+        home=str(answer["home"]),
+        members=tuple(
+            Member(str(node["name"]), str(node.get("address", "")), int(node.get("slots", 0)))
+            for node in _mappings(known.get("nodes"))
+        ),
+        engines=tuple(map(str, _list(known.get("engines")))),
+        network=str(known.get("network") or known.get("interface") or ""),
+        mpi={key: str(value) for key, value in _mapping(known.get("mpi")).items()},
+        modes={
+            engine: str(_mapping(facts)["mode"])
+            for engine, facts in answer["engine"].items()
+            if "mode" in _mapping(facts)
+        },
+        images=tuple(map(str, _list(answer.get("images")))),
+    )
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _mappings(value: object) -> list[Mapping[str, int | str]]:
+    return [item for item in _list(value) if isinstance(item, dict)]

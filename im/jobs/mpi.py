@@ -1,0 +1,88 @@
+"""Runs an MPI job on a sub-cluster: image, files, supervisor, result."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from im.errors import JobError
+from im.jobs.facts import survey
+from im.jobs.images import recognise
+from im.jobs.launch import Launch, MpiJob, decide, description
+from im.jobs.preparation import ensure
+from im.jobs.remote import source
+from im.jobs.session import Output, attend
+from im.jobs.teller import Teller
+from im.ssh import connection
+from im.ssh.transfer import put
+
+if TYPE_CHECKING:
+    from im.events import Emit
+    from im.plan.model import Cluster
+
+__all__ = ["MpiJob", "perform", "run"]
+
+
+def run(cluster: Cluster, job: MpiJob, *, emit: Emit, stdout: Output = None, stderr: Output = None) -> int:
+    """Run the job to its end and return the program's exit code.
+
+    Output goes to ``stdout`` and ``stderr`` (None: ours) as it is written. Ctrl-C is passed on; a second one ends the
+    job at once. Raises :class:`im.errors.InputError` before anything starts, :class:`im.errors.JobError` where the job
+    could not be run, :class:`im.errors.SshError`.
+    """
+    image = recognise(job.image)
+    facts = survey(cluster)
+    launch = decide(cluster, job, facts, image.container)
+    ensure(cluster, facts, launch.engine, image, nodes=launch.nodes, emit=emit)
+    return perform(cluster, launch, emit=emit, stdout=stdout, stderr=stderr)
+
+
+def perform(cluster: Cluster, launch: Launch, *, emit: Emit, stdout: Output = None, stderr: Output = None) -> int:
+    """Stage, start and attend a job whose image is ready; return the program's exit code."""
+    tell = Teller(emit, cluster.infrastructure, "job", launch.job.identifier, "job")
+    _stage(cluster, launch)
+    placed = ", ".join(f"{share.node} {share.ranks}" for share in launch.shares)
+    tell("started", "job-started", f"{launch.job.ranks} ranks ({placed}) in {launch.folder}")
+    folder, control = shlex.quote(launch.folder), shlex.quote(launch.control)
+    line = f"mkdir -p {folder} && exec python3 {control}/supervisor.py run {control}"
+    prefix = connection.command(cluster, cluster.front_end, user=cluster.user)
+    code = attend([*prefix, "--", line], stdout=stdout, stderr=stderr)
+    result = _outcome(cluster, launch, code)
+    code = int(str(result["code"]))
+    tell("failed" if code else "finished", "job-ended", f"exit code {code}", result)
+    return code
+
+
+def _stage(cluster: Cluster, launch: Launch) -> None:
+    """Bring the user's files and the supervisor to the front-end."""
+    files = launch.job.files
+    if files is not None:
+        target = launch.folder if files.is_dir() else f"{launch.folder}/{files.name}"
+        put(cluster, cluster.front_end, files, target, user=cluster.user)
+    with tempfile.TemporaryDirectory(prefix="im-job-") as name:
+        folder = Path(name)
+        (folder / "supervisor.py").write_text(source("supervisor"))
+        (folder / "job.json").write_text(json.dumps(description(launch, cluster.front_end.name)))
+        put(cluster, cluster.front_end, folder, launch.control, user=cluster.user)
+
+
+def _outcome(cluster: Cluster, launch: Launch, code: int) -> Mapping[str, object]:
+    """Return how the job ended, as the supervisor wrote it down; clear away what is not the user's."""
+    folder, control = shlex.quote(launch.folder), shlex.quote(launch.control)
+    script = f"cat {control}/status.json && rm -rf {control}; rmdir {folder} 2>&-; :"
+    where = f"job {launch.job.identifier}"
+    done = connection.run(cluster, cluster.front_end, ["sh", "-c", script], user=cluster.user)
+    if not done.stdout:
+        raise JobError(
+            f"the job's supervisor ended without a result (exit code {code})",
+            where=where,
+            hint="the connection broke, or the front-end was restarted; the job's processes are ended in either case",
+        )
+    status: Mapping[str, object] = json.loads(done.stdout)
+    if error := status.get("error"):
+        raise JobError(str(error), where=where)
+    return status

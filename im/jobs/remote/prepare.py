@@ -1,0 +1,102 @@
+"""Makes one container ready on a node, once, however many ask for it at a time.
+
+``prepare.py REQUEST`` with a JSON object: ``record`` (a file below the home; if it is there, all is done), ``archive``
+(a file below the home, or ""; its ``size`` bytes come on stdin unless it is there), ``keep`` (the archive stays),
+``steps`` and ``discard`` (command lines). Prints one JSON object; exit code 0 = ready, 1 = a step failed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+LOADED = "{loaded}"
+
+
+class Failed(Exception):
+    """A step failed; the text is for people."""
+
+
+def receive(path: Path, size: int) -> None:
+    """Write what comes on stdin; the file has its name only when it is whole."""
+    if path.exists():
+        return
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    if part.stat().st_size != size:
+        raise Failed(f"the archive broke off after {part.stat().st_size} of {size} bytes")
+    part.rename(path)
+
+
+def perform(steps: list[list[str]], scratch: Path) -> None:
+    """Run the steps in their order; what one printed last may be a word of the next."""
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    loaded = ""
+    for step in steps:
+        line = [word.replace(LOADED, loaded) for word in step]
+        done = subprocess.run(line, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        output = done.stdout.decode(errors="replace").split("\n")
+        if done.returncode:
+            told = [text for text in [*output, *done.stderr.decode(errors="replace").split("\n")] if text.strip()]
+            raise Failed(f"{' '.join(line[:3])}: {' '.join(told[-3:]) or f'exit code {done.returncode}'}")
+        loaded = next((text for text in reversed(output) if text.strip()), "").strip().split(": ")[-1]
+
+
+def discard(steps: list[list[str]]) -> None:
+    """Run steps whose failure means that there was nothing to do."""
+    for step in steps:
+        subprocess.run(
+            step, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        )
+
+
+def prepare(request: dict[str, Any]) -> None:
+    """Receive the archive, perform the steps, and write the record: the last thing of all."""
+    record = Path.home() / request["record"]
+    archive = Path.home() / request["archive"] if request["archive"] else None
+    scratch = record.with_suffix(".tmp")
+    discard(request["discard"])
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        if archive:
+            receive(archive, request["size"])
+        perform(request["steps"], scratch)
+        if archive and not request["keep"]:
+            archive.unlink()
+    except Failed:
+        discard(request["discard"])
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    new = record.with_suffix(".new")
+    new.write_text(json.dumps(request["facts"]))
+    new.rename(record)
+
+
+def main(text: str) -> int:
+    """Hold the lock of this container while looking and working."""
+    request = json.loads(text)
+    record = Path.home() / request["record"]
+    record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with record.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if not record.exists():
+                prepare(request)
+        except (Failed, OSError) as error:
+            print(json.dumps({"error": str(error)}))  # noqa: T201
+            return 1
+    print(json.dumps({"ready": True}))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

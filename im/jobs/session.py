@@ -1,0 +1,65 @@
+"""The client's end of a running job: one ssh process, signs of life to the supervisor, Ctrl-C passed on."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO
+
+Output = int | IO[bytes] | None
+
+HEARTBEAT = 5.0
+INTERRUPTED = 130
+
+
+def attend(argv: Sequence[str], *, stdout: Output = None, stderr: Output = None) -> int:
+    """Run ``argv`` (an ssh command line whose remote end is the supervisor) to its end; return its exit code.
+
+    The process has a session of its own, so a Ctrl-C of the terminal comes to us alone and goes on as an order: the
+    first one interrupts the program, the next stops the job. If we are killed, the pipe ends, and so does the job.
+    """
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, start_new_session=True) as process:
+        assert process.stdin is not None  # noqa: S101
+        line = Line(process.stdin)
+        try:
+            return _wait(process, line)
+        finally:
+            line.hang_up()
+
+
+def _wait(process: subprocess.Popen[bytes], line: Line) -> int:
+    interrupts = 0
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            interrupts += 1
+            line.order(b"I" if interrupts == 1 else b"K")
+
+
+class Line:
+    """The orders to the supervisor, with a sign of life every few seconds."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        threading.Thread(target=self._live, name="job-heartbeat", daemon=True).start()
+
+    def order(self, letter: bytes) -> None:
+        """Send one order; quietly, if nobody listens any more."""
+        with self._lock, suppress(OSError, ValueError):
+            self._stream.write(letter)
+            self._stream.flush()
+
+    def hang_up(self) -> None:
+        """Send the end of file."""
+        self._ended.set()
+        with self._lock, suppress(OSError):
+            self._stream.close()
+
+    def _live(self) -> None:
+        while not self._ended.wait(HEARTBEAT):
+            self.order(b".")
