@@ -11,10 +11,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -142,7 +143,7 @@ class LocalManager:
 
     def deploy(self, name: str, cloud: str, topology: Topology, *, ttl: str | None = None) -> View:
         """Make the cloud match the topology; continues what was interrupted."""
-        return self._view(self._engine(cloud).deploy(name, cloud, topology, lifetime=parse_lifetime(ttl)))
+        return self._view(self._engine(cloud).deploy(name, cloud, topology, ttl=parse_lifetime(ttl)))
 
     def infrastructures(self) -> tuple[View, ...]:
         """Return the infrastructures of this store, as they were last seen."""
@@ -222,8 +223,10 @@ class LocalManager:
     def inventory(self, name: str) -> str:
         """Return an Ansible inventory (JSON) that works from this machine."""
         from im.contextualize.inventory import client_inventory
+        from im.ssh.config import config_file
 
-        return client_inventory(self.cluster(name))
+        cluster = self.cluster(name)
+        return json.dumps(client_inventory(cluster, config_file(cluster)), indent=2)
 
     def ssh_config(self, name: str) -> str:
         """Return OpenSSH client configuration for every node."""
@@ -327,17 +330,17 @@ class LocalManager:
             message=record.message,
             created=record.created,
             updated=record.updated,
-            nodes=self.store.nodes(record.id),
+            nodes=record.nodes,
             outputs=record.outputs,
         )
 
 
-def parse_lifetime(text: str | None) -> float | None:
-    """Turn ``30m``, ``8h`` or ``2d`` into seconds. Raises ``InputError``."""
+def parse_lifetime(text: str | None) -> timedelta | None:
+    """Turn ``30m``, ``8h`` or ``2d`` into a duration. Raises ``InputError``."""
     if text is None:
         return None
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     number, unit = text[:-1], text[-1:]
     if not number.isdigit() or unit not in units:
         raise InputError(f"{text!r} is not a lifetime", hint="a whole number and a unit: 30m, 8h or 2d")
-    return float(int(number) * units[unit])
+    return timedelta(seconds=int(number) * units[unit])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TextIO
 from im.events import Emit, Event
 
 if TYPE_CHECKING:
-    from rich.progress import ProgressBar
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
     from rich.tree import Tree
 
 SIGNS = {"started": "·", "progress": "·", "finished": "✓", "failed": "✗", "retry": "↻", "note": "i"}
@@ -120,7 +121,7 @@ class LiveTree:
         return tree
 
     @staticmethod
-    def label(event: Event, title: str) -> object:
+    def label(event: Event, title: str) -> Text:
         """One line of the tree."""
         from rich.text import Text
 
@@ -133,7 +134,7 @@ class LiveTree:
     @staticmethod
     def bar(event: Event) -> ProgressBar | None:
         """A progress bar for work whose size is known and that is not over."""
-        from rich.progress import ProgressBar
+        from rich.progress_bar import ProgressBar
 
         share = fraction(event)
         return (

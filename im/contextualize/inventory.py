@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,20 @@ def inventory(cluster: Cluster, topology: Topology) -> dict[str, object]:
     }
     hosts = {node.name: _host(cluster, topology, node) for node in cluster.nodes}
     return {"all": {"hosts": hosts, "vars": _common(cluster), "children": members}}
+
+
+def client_inventory(cluster: Cluster, ssh_config: Path) -> dict[str, object]:
+    """Return an inventory for the client's own machine: every node by name, reached as ``ssh_config`` says."""
+    groups = sorted({node.group for node in cluster.nodes})
+    children: dict[str, object] = {
+        group_name(group): {"hosts": {node.name: {} for node in cluster.nodes if node.group == group}}
+        for group in groups
+    }
+    common = {
+        "ansible_ssh_common_args": f"-F {shlex.quote(str(ssh_config))}",
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+    return {"all": {"children": children, "vars": common}}
 
 
 def known_hosts(cluster: Cluster) -> str:

@@ -38,7 +38,7 @@ from im.ssh.keys import KeyRing
 from im.store.repository import InfrastructureRecord, Store
 from im.topology.model import Topology
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 
 UNFINISHED = frozenset(
     {
@@ -283,7 +283,7 @@ class Engine:
     @staticmethod
     def _new(name: str, cloud: str) -> InfrastructureRecord:
         if not NAME.fullmatch(name):
-            hint = "letters, digits and hyphens, at most 40, beginning with a letter"
+            hint = "letters, digits, and - _ . after the first; at most 60"
             raise InputError(f"{name!r} cannot be the name of an infrastructure", hint=hint)
         return InfrastructureRecord(secrets.token_hex(4), name, cloud)
 
