@@ -6,6 +6,7 @@ which every template imports as ``im/types.yaml``. Symbolic links are followed b
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,9 @@ class Sources:
     def __init__(self, template: Path, import_map: Mapping[str, Path]) -> None:
         self.template = Source(template, str(template))
         self._types = data_folder("tosca_templates") / "types"
-        self._map = sorted(((prefix, Path(folder)) for prefix, folder in import_map.items()), key=lambda pair: -len(pair[0]))
+        self._map = sorted(
+            ((prefix, Path(folder)) for prefix, folder in import_map.items()), key=lambda pair: -len(pair[0])
+        )
         folders = [template.parent, self._types, *(folder for _, folder in self._map)]
         self._roots = tuple(folder.resolve() for folder in folders)
 
@@ -53,7 +56,9 @@ class Sources:
             if reference == prefix or reference.startswith(prefix.rstrip("/") + "/"):
                 return self._checked(folder / reference[len(prefix) :].lstrip("/"), reference)
         if "://" in reference and not reference.startswith("file://"):
-            return Refused(f"'{reference}' is not fetched from the network", "copy it and map its prefix to a folder (import_map)")
+            return Refused(
+                f"'{reference}' is not fetched from the network", "copy it and map its prefix to a folder (import_map)"
+            )
         return self._checked(importer.path.parent / reference.removeprefix("file://"), _shown(reference, importer))
 
     def _checked(self, path: Path, name: str) -> Source | Refused:
@@ -63,7 +68,9 @@ class Sources:
         except (OSError, ValueError, RuntimeError):
             return Refused(f"'{name}' cannot be read")
         if not any(real.is_relative_to(root) for root in self._roots):
-            return Refused(f"'{name}' is outside the template's folder", "copy it into that folder or map its prefix to a folder")
+            return Refused(
+                f"'{name}' is outside the template's folder", "copy it into that folder or map its prefix to a folder"
+            )
         if not is_file:
             return Refused(f"there is no file '{name}'")
         return Source(real, name)
@@ -87,3 +94,9 @@ def read_bytes(path: Path) -> bytes | Refused:
         return path.read_bytes()
     except OSError as error:
         return Refused(f"'{path.name}' cannot be read: {error.strerror}")
+
+
+def file_digest(path: Path) -> str:
+    """Return the hash of a file's content; "" where it cannot be read."""
+    content = read_bytes(path)
+    return "" if isinstance(content, Refused) else hashlib.sha256(content).hexdigest()

@@ -80,7 +80,9 @@ def _imports(root: Map, findings: Findings) -> Iterator[Import]:
     if section is None:
         return
     if not isinstance(section, Seq):
-        findings.error(root.value_mark("imports"), "form", "'imports' must be a list of '- FILE' or '- name: FILE' items")
+        findings.error(
+            root.value_mark("imports"), "form", "'imports' must be a list of '- FILE' or '- name: FILE' items"
+        )
         return
     for index, item in enumerate(section):
         mark = section.value_mark(index)
@@ -107,14 +109,19 @@ def _named(item: Map, findings: Findings) -> Iterator[Import]:
 def _definition(content: Map, mark: Mark, findings: Findings) -> Iterator[Import]:
     for key in content:
         if key not in _KEYS:
-            findings.error(content.key_mark(key), "unknown-key", f"an import has no key '{key}'", did_you_mean(str(key), _KEYS))
+            findings.error(
+                content.key_mark(key), "unknown-key", f"an import has no key '{key}'", did_you_mean(str(key), _KEYS)
+            )
     reference = content.get("file")
     if not isinstance(reference, str):
         findings.error(mark, "missing-key", "an import needs the key 'file'")
         return
     prefix, repository = content.get("namespace_prefix"), content.get("repository")
     yield Import(
-        reference, content.value_mark("file"), prefix if isinstance(prefix, str) else "", repository if isinstance(repository, str) else ""
+        reference,
+        content.value_mark("file"),
+        prefix if isinstance(prefix, str) else "",
+        repository if isinstance(repository, str) else "",
     )
 
 

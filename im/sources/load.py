@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from im.data_files import data_folder
 from im.errors import InputError
-from im.sources.files import Refused, Source, Sources, read_bytes
-from im.sources.imports import read_documents
+from im.sources.artifacts import Locator
+from im.sources.cache import Cache, digest
+from im.sources.codec import Parsed
+from im.sources.files import Refused, Source, Sources, file_digest, read_bytes
+from im.sources.imports import Reader, read_documents
+from im.topology import library
 from im.topology.build import build
 from im.topology.document import Document, Map, parse, plain_value
 from im.topology.findings import Findings
+from im.topology.library import Question
 from im.topology.model import Finding, Mark, Topology
-from im.topology.software import Located, kind_of
+from im.topology.software import Located
 
-_ROLE_PREFIX: Final = "recipes/"
+NO_CACHE: Final = Cache(None)
 NO_MAP: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
@@ -30,14 +37,63 @@ def load(
     ``import_map`` maps prefixes of imports (URLs) to folders; nothing is fetched from a network. ``cache`` is a folder for what was parsed
     before. Raises :class:`im.errors.TemplateError` with all findings; warnings are in ``Topology.warnings``.
     """
-    findings = Findings()
     sources = Sources(template, import_map)
-    documents, by_name = read_documents(sources, _read, findings)
-    documents += _normative()
-    return build(documents, inputs, locate=_Locator(sources, by_name), found=findings.all)
+    kept = Cache(cache)
+    key = _key(sources, inputs, import_map) if cache is not None else ""
+    known = kept.topology(key, lambda made_of: _still_holds(made_of, sources)) if key else None
+    if known is not None:
+        return known
+    topology, made_of = _build(sources, inputs, kept)
+    if key:
+        kept.keep(key, topology, made_of)
+    return topology
 
 
-def _read(source: Source) -> tuple[object, tuple[Finding, ...]]:
+def _key(sources: Sources, inputs: Mapping[str, object], import_map: Mapping[str, Path]) -> str:
+    """Return what a topology depends on that is known before anything is parsed."""
+    content = read_bytes(sources.template.path)
+    given = json.dumps([inputs, sorted((prefix, str(path)) for prefix, path in import_map.items())], default=str)
+    return (
+        ""
+        if isinstance(content, Refused)
+        else digest(b"topology", sources.template.name.encode(), content, given.encode())
+    )
+
+
+def _build(sources: Sources, inputs: Mapping[str, object], cache: Cache) -> tuple[Topology, dict[str, object]]:
+    """Return the topology, and the files and implementations that it was made of."""
+    findings = Findings()
+    documents, by_name = read_documents(sources, _reader(sources, cache), findings)
+    if not documents[0].root:
+        findings.stop()
+    locator = Locator(sources, by_name)
+
+    def judge(asked: Question) -> tuple[Finding, ...]:
+        return cache.verdict([asked.template, asked.inputs], lambda: library.judge(asked))
+
+    topology = build([*documents, *_normative()], inputs, locate=locator, judge=judge, found=findings.all)
+    files = [[name, str(source.path), file_digest(source.path)] for name, source in by_name.items()]
+    return topology, {"files": files, "located": [[*asked, *answer] for asked, answer in locator.found.items()]}
+
+
+def _still_holds(made_of: Mapping[str, Any], sources: Sources) -> bool:
+    """Tell whether the files are the same, byte for byte, and the implementations where they were."""
+    if any(file_digest(Path(path)) != known for _, path, known in made_of["files"]):
+        return False
+    locator = Locator(sources, {name: Source(Path(path), name) for name, path, _ in made_of["files"]})
+    return all(locator(reference, file) == Located(*answer) for reference, file, *answer in made_of["located"])
+
+
+def _reader(sources: Sources, cache: Cache) -> Reader:
+    """Return what reads files: the template itself always anew, what it imports through the cache."""
+
+    def read(source: Source) -> Parsed:
+        return _read(source, NO_CACHE if source is sources.template else cache)
+
+    return read
+
+
+def _read(source: Source, cache: Cache = NO_CACHE) -> Parsed:
     content = read_bytes(source.path)
     if isinstance(content, Refused):
         return None, (Finding(Mark(source.name), "import", content.problem, content.hint),)
@@ -46,10 +102,11 @@ def _read(source: Source) -> tuple[object, tuple[Finding, ...]]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return None, (Finding(Mark(source.name, line), "yaml", "the file is not UTF-8 text"),)
-    return parse(text, source.name)
+    return cache.document(content, source.name, lambda: parse(text, source.name))
 
 
-def _normative() -> list[Document]:
+@lru_cache(maxsize=1)
+def _normative() -> tuple[Document, ...]:
     """TOSCA's own types: as tosca-parser ships them (found without its costly import), and ours for what it leaves out."""
     spec = find_spec("toscaparser")
     folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
@@ -59,32 +116,7 @@ def _normative() -> list[Document]:
     for path in paths:
         value, _ = _read(Source(path, path.name))
         documents.append(Document(path.name, value if isinstance(value, Map) else Map(path.name), "normative"))
-    return documents
-
-
-class _Locator:
-    """Finds the files that operations run."""
-
-    def __init__(self, sources: Sources, by_name: Mapping[str, Source]) -> None:
-        self._sources = sources
-        self._by_name = by_name
-
-    def __call__(self, reference: str, file: str) -> Located:
-        if reference.startswith(_ROLE_PREFIX) and "." not in reference:
-            return _role(reference.removeprefix(_ROLE_PREFIX))
-        found = self._sources.find(reference, self._by_name.get(file, self._sources.template))
-        kind = kind_of(reference)
-        if isinstance(found, Refused):
-            return Located(kind, problem=found.problem, hint=found.hint)
-        return Located(kind, str(found.path))
-
-
-def _role(name: str) -> Located:
-    recipes = data_folder("recipes")
-    if "/" in name or not (recipes / name).is_dir():
-        known = ", ".join(sorted(path.name for path in recipes.iterdir() if path.is_dir())) if recipes.is_dir() else ""
-        return Located("role", problem=f"there is no recipe '{name}'", hint=f"there are: {known}" if known else "")
-    return Located("role", name)
+    return tuple(documents)
 
 
 def read_inputs(pairs: Sequence[str], files: Sequence[Path]) -> dict[str, object]:

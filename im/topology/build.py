@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from im.topology import checks, library
 from im.topology.document import Document, Map, as_map
 from im.topology.findings import Findings
-from im.topology.functions import Resolver, Scope
+from im.topology.functions import FindFile, Resolver, Scope
 from im.topology.inputs import read_inputs
 from im.topology.machines import FRONT_END, World, read_groups
-from im.topology.model import Finding, NodeGroup, Output, Topology
+from im.topology.model import Finding, Mark, NodeGroup, Output, Topology
 from im.topology.nodes import read_nodes
 from im.topology.relations import order, relate
 from im.topology.software import Locate, anywhere, plain, read_software
@@ -44,7 +44,9 @@ def build(
     template = as_map(documents[0].root.get("topology_template"))
     values, definitions = read_inputs(template, inputs, types, findings)
     nodes, ordered = _read_nodes(template, types, findings)
-    world = World(nodes, types, Resolver(values, nodes, types, findings), findings)
+    declared = tuple(map(str, as_map(template.get("node_templates"))))
+    resolver = Resolver(values, nodes, types, findings, declared=declared, find_file=_file_finder(locate, findings))
+    world = World(nodes, types, resolver, findings)
     for node in nodes.values():
         checks.check_node(world, node)
     checks.check_rest(world, template)
@@ -83,10 +85,28 @@ def _read_nodes(template: Map, types: Types, findings: Findings) -> tuple[Nodes,
     return nodes, ordered
 
 
-def _finish(template: Document, world: World, values: Mapping[str, object], groups: Sequence[NodeGroup], judge: Judge) -> None:
+def _file_finder(locate: Locate, findings: Findings) -> FindFile:
+    def find(file: str, mark: Mark) -> object:
+        located = locate(file, mark.file)
+        if located.problem:
+            findings.error(mark, "artifact", located.problem, located.hint)
+            return None
+        return located.path
+
+    return find
+
+
+def _finish(
+    template: Document, world: World, values: Mapping[str, object], groups: Sequence[NodeGroup], judge: Judge
+) -> None:
     findings = world.findings
     if not groups:
-        findings.warning(template.root.mark, "no-machines", "the template describes no machine", "add a node of type im.nodes.FrontEnd")
+        findings.warning(
+            template.root.mark,
+            "no-machines",
+            "the template describes no machine",
+            "add a node of type im.nodes.FrontEnd",
+        )
     if not findings.errors:
         findings.extend(judge(library.question(template, world.types, values)))
     findings.stop()

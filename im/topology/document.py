@@ -153,7 +153,7 @@ def parse(text: str, file: str) -> tuple[object, tuple[Finding, ...]]:
     return value, findings.all
 
 
-class _Stop(Exception):  # noqa: N818 - it ends the composing, the finding is made already
+class _Stop(Exception):
     """Enough is wrong to read no further."""
 
 
@@ -229,7 +229,9 @@ class _Composer:
     def _document(self, event: DocumentStartEvent) -> None:
         self._documents += 1
         if self._documents > 1:
-            raise self._stop(_place(event), "yaml", "the file holds more than one YAML document", "remove what follows '---'")
+            raise self._stop(
+                _place(event), "yaml", "the file holds more than one YAML document", "remove what follows '---'"
+            )
 
     def _scalar(self, event: ScalarEvent) -> None:
         value: object = event.value
@@ -316,7 +318,9 @@ class _Composer:
 
     def _key(self, value: object, place: Place) -> object:
         if isinstance(value, (Map, Seq)):
-            self._findings.error(Mark(self._file, *place), "yaml", "a key must be one plain value", "quote it if it has braces")
+            self._findings.error(
+                Mark(self._file, *place), "yaml", "a key must be one plain value", "quote it if it has braces"
+            )
             return _BAD_KEY
         return value
 
@@ -329,12 +333,15 @@ class _Composer:
         elif key in target:
             first = target.key_mark(key)
             message = f"the key '{key}' stands here twice"
-            self._findings.error(
-                Mark(self._file, *frame.key_place), "duplicate-key", message, f"first on line {first.line}"
-            )
+            add = self._findings.warning if self._in_metadata() else self._findings.error
+            add(Mark(self._file, *frame.key_place), "duplicate-key", message, f"first on line {first.line}")
             target.put(key, value, (self._file, frame.key_place, place))
         else:
             target.put(key, value, (self._file, frame.key_place, place))
+
+    def _in_metadata(self) -> bool:
+        """In the free text of ``metadata`` a key that stands twice does no harm, and TOSCA's own conformance files have one."""
+        return len(self._stack) == 2 and self._stack[0].key == "metadata"
 
     def _remember_merge(self, frame: _Frame, value: object, place: Place) -> None:
         merged = value if isinstance(value, Seq) else [value]
@@ -359,13 +366,15 @@ def _place(event: Event) -> Place:
 _PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null"))
 _COLLECTION_TAGS: Final = frozenset(("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!"))
 _WORDS: Final[dict[str, object]] = {
-    **{word: None for word in ("", "~", "null", "Null", "NULL")},
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **{style(word): True for word in ("yes", "true", "on") for style in (str.lower, str.title, str.upper)},
     **{style(word): False for word in ("no", "false", "off") for style in (str.lower, str.title, str.upper)},
 }
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9_]{0,30})")
 _OTHER_INTEGER: Final = re.compile(r"([-+]?)0(x[0-9a-fA-F_]{1,30}|b[01_]{1,64}|o?[0-7_]{1,30})")
-_FLOAT: Final = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)")
+_FLOAT: Final = re.compile(
+    r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)"
+)
 
 
 def plain_value(text: str) -> object:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from im.topology.model import Mark
 
+_FOLLOWS_FROM_IMPORT: Final = frozenset(("unknown-type", "unknown-requirement", "unknown-capability", "no-machines"))
 LIMIT: Final = 200
 """More findings than this help nobody."""
 
@@ -57,7 +58,12 @@ class Findings:
         return tuple(found for found in self.all if found.severity == "warning")
 
     def stop(self) -> None:
-        """Raise :class:`im.errors.TemplateError` with all findings where there is an error among them."""
+        """Raise :class:`im.errors.TemplateError` with all findings where there is an error among them.
+
+        Where an import could not be read, types are unknown because of it: only the import is reported then.
+        """
+        if any(found.code == "import" for found in self._found):
+            self._found = {found: None for found in self._found if found.code not in _FOLLOWS_FROM_IMPORT}
         if self.errors:
             raise TemplateError(self.all)
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from im.topology.document import Float, Map, Seq, as_map
+from im.topology.document import Float, Map, Seq
 from im.topology.findings import Findings, did_you_mean
 from im.topology.relations import machine_of
 from im.topology.syntax import FUNCTIONS, call, holds_function, is_function
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from im.topology.model import Mark
     from im.topology.nodes import NodeTemplate
     from im.topology.relations import Nodes
     from im.topology.types import Types
 
+FindFile = Callable[[str, "Mark"], object]
+"""Returns where a file that an artifact names is."""
 Attributes = Mapping[str, Mapping[str, object]]
 _ADDRESSES: Final = {"ip_address": "private_address"}
 MAX_DEPTH: Final = 100
@@ -89,14 +91,34 @@ class Scope:
     relation: Map | None = None
 
 
-_ARITY: Final = {"get_property": 2, "get_attribute": 2, "get_artifact": 2, "concat": 1, "join": 1, "token": 3, "get_input": 1, "get_nodes_of_type": 1}
+_ARITY: Final = {
+    "get_property": 2,
+    "get_attribute": 2,
+    "get_artifact": 2,
+    "concat": 1,
+    "join": 1,
+    "token": 3,
+    "get_input": 1,
+    "get_nodes_of_type": 1,
+}
 
 
 class Resolver:
     """Replaces the functions of a template that its inputs and its own values answer."""
 
-    def __init__(self, inputs: Mapping[str, object], nodes: Nodes, types: Types, findings: Findings) -> None:
+    def __init__(
+        self,
+        inputs: Mapping[str, object],
+        nodes: Nodes,
+        types: Types,
+        findings: Findings,
+        *,
+        declared: Collection[str] = (),
+        find_file: FindFile | None = None,
+    ) -> None:
+        self._find_file = find_file
         self._inputs = inputs
+        self._declared = declared
         self._nodes = nodes
         self._types = types
         self._findings = findings
@@ -108,7 +130,9 @@ class Resolver:
         """Return ``value`` with its functions answered; those that need live nodes stay, with the names of nodes instead of SELF."""
         self._steps += 1
         if self._depth >= MAX_DEPTH or self._steps > MAX_STEPS:
-            self._findings.error(mark, "too-deep", "the functions of the template lead from one to the next without end")
+            self._findings.error(
+                mark, "too-deep", "the functions of the template lead from one to the next without end"
+            )
             return None
         self._depth += 1
         try:
@@ -186,6 +210,8 @@ class Resolver:
         }.get(name, name)
         if meant in self._nodes:
             return self._nodes[meant]
+        if meant in self._declared:
+            return None
         message = f"there is no node '{name}'" if meant == name else f"'{name}' means no node here"
         self._findings.error(mark, "unknown-node", message, did_you_mean(name, self._nodes))
         return None
@@ -193,8 +219,19 @@ class Resolver:
     def _artifact(self, node: NodeTemplate, name: str, mark: Mark) -> object:
         artifact = node.artifacts.get(name)
         if artifact is None:
-            self._findings.error(mark, "artifact", f"'{node.name}' has no artifact '{name}'", did_you_mean(name, map(str, node.artifacts)))
-        return as_map(artifact).get("file") if isinstance(artifact, Map) else artifact
+            self._findings.error(
+                mark,
+                "artifact",
+                f"'{node.name}' has no artifact '{name}'",
+                did_you_mean(name, map(str, node.artifacts)),
+            )
+            return None
+        holder = artifact if isinstance(artifact, Map) else node.artifacts
+        key = "file" if isinstance(artifact, Map) else name
+        file = self.resolve(holder.get(key), Scope(node.name), holder.value_mark(key))
+        if self._find_file is None or not isinstance(file, str) or "://" in file:
+            return file
+        return self._find_file(file, holder.value_mark(key))
 
     def _attribute(self, node: NodeTemplate, name: str, path: list[object], mark: Mark) -> object:
         if name in node.definitions and name not in node.attributes:

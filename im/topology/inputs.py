@@ -62,7 +62,9 @@ def _value(definition: Property, body: Map, given: Mapping[str, object], types: 
     if definition.default is None:
         if definition.required:
             hint = f"give it with --input {name}=VALUE"
-            findings.error(definition.mark, "missing-input", f"the input '{name}' has no default and was not given", hint)
+            findings.error(
+                definition.mark, "missing-input", f"the input '{name}' has no default and was not given", hint
+            )
         return None
     what = f"the default of the input '{name}'"
     check_value(definition.default, definition.schema, types, definition.default_mark, findings, what)
@@ -86,5 +88,3 @@ def marked(value: object, mark: Mark) -> object:
         items.extend(marked(item, mark) for item in value)
         return items
     return value
-
-

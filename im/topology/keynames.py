@@ -118,7 +118,7 @@ SHAPES: Final[dict[str, dict[str, str]]] = {
     },
     "artifact": {
         "type": "text",
-        "file": "text",
+        "file": "any",
         "repository": "text",
         "description": "text",
         "deploy_path": "text",
@@ -217,7 +217,13 @@ _REQUIRED: Final[dict[str, tuple[str, ...]]] = {
     "group": ("type",),
     "policy": ("type",),
 }
-_WORDS: Final = {"map": "a mapping", "list": "a list", "text": "a text", "scalar": "a plain value", "flag": "true or false"}
+_WORDS: Final = {
+    "map": "a mapping",
+    "list": "a list",
+    "text": "a text",
+    "scalar": "a plain value",
+    "flag": "true or false",
+}
 
 
 def check(value: object, shape: str, mark: Mark, findings: Findings, what: str = "the template") -> None:

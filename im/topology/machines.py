@@ -65,7 +65,7 @@ class World:
 
 def lower_bound(value: object) -> object:
     """Return the number of a condition that templates write for a number (``{greater_or_equal: 4}``), else the value itself."""
-    if isinstance(value, Map) and len(value) == 1:
+    if isinstance(value, dict) and len(value) == 1:
         operator, argument = next(iter(value.items()))
         if operator in {"equal", "greater_or_equal"}:
             return cast("object", argument)
@@ -181,7 +181,9 @@ def image_name(reference: str) -> str:
 
 
 def _network(world: World, node: NodeTemplate) -> Network:
-    kind, name, cidr, identifier = (_text(world.property(node, key)) for key in ("network_type", "network_name", "cidr", "network_id"))
+    kind, name, cidr, identifier = (
+        _text(world.property(node, key)) for key in ("network_type", "network_name", "cidr", "network_id")
+    )
     public = boolean(world.property(node, "public")) is True or kind.lower() == PUBLIC or name.upper() == "PUBLIC"
     existing = identifier or ("" if cidr or name.upper() in {"PUBLIC", "PRIVATE"} else name)
     return Network(node.name, public=public, cidr=cidr, existing=existing)
@@ -205,7 +207,11 @@ def _attachments(world: World, node: NodeTemplate, networks: dict[str, Network])
 
 def _endpoint_networks(wanted: str, networks: dict[str, Network]) -> list[str]:
     """``PUBLIC``, ``PRIVATE``, or a network of the cloud: ``name``, ``name.PUBLIC``, ``name,pool``. A public machine is on the private one too."""
-    name, _, kind = wanted.partition(",")[0].rpartition(".") if wanted.upper().endswith((".PUBLIC", ".PRIVATE")) else (wanted, "", wanted)
+    name, _, kind = (
+        wanted.partition(",")[0].rpartition(".")
+        if wanted.upper().endswith((".PUBLIC", ".PRIVATE"))
+        else (wanted, "", wanted)
+    )
     public = kind.upper() == "PUBLIC"
     own = name if name.upper() not in {"PUBLIC", "PRIVATE", ""} else ""
     own = own.partition(",")[0]
@@ -236,7 +242,9 @@ def _values(value: object) -> list[Any]:
 def _port(content: object) -> Port | None:
     if not isinstance(content, Map):
         return _port_range(content, "tcp", "")
-    wanted = _first(content.get("source_range"), content.get("source"), content.get("target_range"), content.get("target"))
+    wanted = _first(
+        content.get("source_range"), content.get("source"), content.get("target_range"), content.get("target")
+    )
     return _port_range(wanted, _text(content.get("protocol")) or "tcp", _text(content.get("remote_cidr")))
 
 
@@ -253,12 +261,17 @@ def _with_front_end(world: World, groups: list[NodeGroup]) -> tuple[NodeGroup, .
     """Our own FrontEnd, else the first public group that has a node, else the first group that has one, else the first."""
     own = [group for group in groups if world.types.derives("node", group.type, FRONT_END)]
     for other in own[1:]:
-        world.findings.error(other.mark, "front-end", f"'{other.name}' is a second front-end", f"'{own[0].name}' is the first")
+        world.findings.error(
+            other.mark, "front-end", f"'{other.name}' is a second front-end", f"'{own[0].name}' is the first"
+        )
     alive = [group for group in groups if group.count]
     chosen = next(iter([*own, *(group for group in alive if group.public), *alive, *groups]), None)
     if chosen is not None and chosen in own and chosen.count != 1:
-        world.findings.error(chosen.mark, "front-end", f"the front-end '{chosen.name}' must be one node, not {chosen.count}")
+        world.findings.error(
+            chosen.mark, "front-end", f"the front-end '{chosen.name}' must be one node, not {chosen.count}"
+        )
     working = any(group.works and group.count for group in groups)
     return tuple(
-        replace(group, front_end=True, works=group.works or not working) if group is chosen else group for group in groups
+        replace(group, front_end=True, works=group.works or not working) if group is chosen else group
+        for group in groups
     )

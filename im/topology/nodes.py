@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from im.topology.types import Types
 
 HOSTED_ON: Final = "tosca.relationships.HostedOn"
-_OPERATION_KEYS: Final = frozenset(("type", "inputs", "description", "operations", "notifications", "derived_from", "version", "metadata"))
+_OPERATION_KEYS: Final = frozenset(
+    ("type", "inputs", "description", "operations", "notifications", "derived_from", "version", "metadata")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,10 @@ def _read_capabilities(name: str, kind: str, body: Map, types: Types, findings: 
             message = f"'{name}' has no capability '{key}'"
             hint = did_you_mean(str(key), map(str, defined)) or f"a {kind} has {', '.join(map(str, defined))}"
             findings.error(assigned.key_mark(key), "unknown-capability", message, hint)
-    return {str(key): _capability(str(key), content, as_map(assigned.get(key)), assigned, types) for key, content in defined.items()}
+    return {
+        str(key): _capability(str(key), content, as_map(assigned.get(key)), assigned, types)
+        for key, content in defined.items()
+    }
 
 
 def _capability(name: str, definition: object, assignment: Map, holder: Map, types: Types) -> Capability:

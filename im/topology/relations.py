@@ -31,7 +31,9 @@ def relate(nodes: Nodes, topology: Map, types: Types, findings: Findings) -> Non
 
 
 class _Finder:
-    def __init__(self, node: NodeTemplate, nodes: Nodes, declared: set[str], templates: Map, types: Types, findings: Findings) -> None:
+    def __init__(
+        self, node: NodeTemplate, nodes: Nodes, declared: set[str], templates: Map, types: Types, findings: Findings
+    ) -> None:
         self._node = node
         self._nodes = nodes
         self._declared = declared
@@ -44,7 +46,13 @@ class _Finder:
         mark = holder.key_mark(name)
         definition = self._definition(name, mark)
         body = as_map(assignment)
-        spot = holder.value_mark(name) if isinstance(assignment, str) else body.value_mark("node") if "node" in body else mark
+        spot = (
+            holder.value_mark(name)
+            if isinstance(assignment, str)
+            else body.value_mark("node")
+            if "node" in body
+            else mark
+        )
         target = self._target(name, assignment if isinstance(assignment, str) else body.get("node"), definition, spot)
         if target in self._nodes:
             self._check_fulfils(name, target, definition, body, spot)
@@ -74,11 +82,15 @@ class _Finder:
         fitting = self._fitting(kind, definition)
         if not fitting:
             message = f"nothing fulfils the requirement '{name}' of '{self._node.name}'"
-            self._findings.error(mark, "missing-requirement", message, f"add a node of type {kind}" if kind else "name a node")
+            self._findings.error(
+                mark, "missing-requirement", message, f"add a node of type {kind}" if kind else "name a node"
+            )
             return ""
         if len(fitting) > 1:
             message = f"several nodes fulfil the requirement '{name}' of '{self._node.name}': {', '.join(fitting)}"
-            self._findings.warning(mark, "requirement", message, f"'{fitting[0]}' is taken; name the node that you mean")
+            self._findings.warning(
+                mark, "requirement", message, f"'{fitting[0]}' is taken; name the node that you mean"
+            )
         return fitting[0]
 
     def _fitting(self, kind: object, definition: Map) -> list[str]:
@@ -100,7 +112,12 @@ class _Finder:
         if isinstance(asked, str) and not self._offers(node, asked):
             known = ", ".join(node.capabilities)
             message = f"'{target}' has no capability '{asked}', which '{self._node.name}' requires"
-            self._findings.error(body.value_mark("capability"), "unknown-capability", message, did_you_mean(asked, node.capabilities) or f"it has {known}")
+            self._findings.error(
+                body.value_mark("capability"),
+                "unknown-capability",
+                message,
+                did_you_mean(asked, node.capabilities) or f"it has {known}",
+            )
             return
         wanted, kind = definition.get("capability"), definition.get("node")
         if wanted is None or self._types.find("capability", wanted) is None or self._offers(node, wanted):
@@ -118,7 +135,13 @@ class _Finder:
             own = as_map(self._templates[wanted])
             wanted = own.get("type")
         kind = wanted or (inherited.get("type") if isinstance(inherited, Map) else inherited) or _ROOT
-        place = own.value_mark("type") if "type" in own else body.value_mark("relationship") if "relationship" in body else mark
+        place = (
+            own.value_mark("type")
+            if "type" in own
+            else body.value_mark("relationship")
+            if "relationship" in body
+            else mark
+        )
         if self._types.find("relationship", kind) is None:
             message = f"there is no relationship type '{kind}'"
             self._findings.error(place, "unknown-type", message, self._types.suggestion("relationship", kind))
@@ -184,7 +207,14 @@ def order(nodes: Nodes, findings: Findings) -> tuple[str, ...]:
     return tuple(done)
 
 
-def _follow(link: Relation, path: Mapping[str, None], stack: list[tuple[str, int]], nodes: Nodes, done: Mapping[str, None], findings: Findings) -> None:
+def _follow(
+    link: Relation,
+    path: Mapping[str, None],
+    stack: list[tuple[str, int]],
+    nodes: Nodes,
+    done: Mapping[str, None],
+    findings: Findings,
+) -> None:
     if link.target in path:
         names = [*path][[*path].index(link.target) :]
         circle = " -> ".join([*names, link.target])

@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from im.topology.document import Map, as_map
-from im.topology.functions import Scope
 from im.topology.findings import did_you_mean
-from im.topology.machines import COMPUTE, World
+from im.topology.functions import Scope
+from im.topology.machines import World
 from im.topology.model import Mark, Operation, Software
 from im.topology.relations import machine_of
 
@@ -20,8 +20,18 @@ if TYPE_CHECKING:
     from im.topology.nodes import NodeTemplate, Relation
 
 OFFER: Final = "im.capabilities.Root"
-RUN: Final = ("create", "pre_configure_source", "pre_configure_target", "configure", "post_configure_source", "post_configure_target", "start")
-KNOWN: Final = frozenset((*RUN, "stop", "delete", "add_target", "add_source", "remove_target", "target_changed", "remove_source"))
+RUN: Final = (
+    "create",
+    "pre_configure_source",
+    "pre_configure_target",
+    "configure",
+    "post_configure_source",
+    "post_configure_target",
+    "start",
+)
+KNOWN: Final = frozenset(
+    (*RUN, "stop", "delete", "add_target", "add_source", "remove_target", "target_changed", "remove_source")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,9 @@ class _Reader:
                 self._world.findings.warning(node.mark, "ignored", message)
             return None
         self._warn_of_galaxy(node)
-        return Software(node.name, node.type, machine, max(self._levels[node.name], 0), operations, self._provides(node), node.mark)
+        return Software(
+            node.name, node.type, machine, max(self._levels[node.name], 0), operations, self._provides(node), node.mark
+        )
 
     def _read_levels(self, ordered: Sequence[str]) -> dict[str, int]:
         """One more than the highest of what it requires; machines without operations of their own do not count."""
@@ -95,7 +107,10 @@ class _Reader:
 
     def _operations(self, node: NodeTemplate) -> tuple[Operation, ...]:
         self._check_names(node.interfaces, f"'{node.name}'")
-        found = [(RUN.index(name), self._operation(node, name, body, Scope(node.name))) for name, body in self._own_operations(node)]
+        found = [
+            (RUN.index(name), self._operation(node, name, body, Scope(node.name)))
+            for name, body in self._own_operations(node)
+        ]
         for link in node.relations:
             self._check_names(link.interfaces, f"the requirement '{link.name}' of '{node.name}'")
             found += self._of_relation(node, node, link, "_source")
@@ -103,7 +118,9 @@ class _Reader:
             found += self._of_relation(node, source, link, "_target")
         return tuple(operation for _, operation in sorted(found, key=lambda one: one[0]) if operation is not None)
 
-    def _of_relation(self, node: NodeTemplate, source: NodeTemplate, link: Relation, end: str) -> list[tuple[int, Operation | None]]:
+    def _of_relation(
+        self, node: NodeTemplate, source: NodeTemplate, link: Relation, end: str
+    ) -> list[tuple[int, Operation | None]]:
         scope = Scope("", source.name, link.target, link.properties)
         configure = as_map(link.interfaces.get("Configure"))
         return [
@@ -114,20 +131,29 @@ class _Reader:
 
     def _operation(self, node: NodeTemplate, name: str, body: Map, scope: Scope) -> Operation | None:
         mark = body.value_mark("implementation")
-        reference = _reference(body["implementation"], node)
-        if reference is None:
-            self._world.findings.error(mark, "artifact", f"the implementation of '{name}' of '{node.name}' names no file")
+        reference, file = _reference(body["implementation"], mark, node)
+        if not reference:
+            self._world.findings.error(
+                mark, "artifact", f"the implementation of '{name}' of '{node.name}' names no file"
+            )
             return None
-        located = self._locate(reference, mark.file)
+        located = self._locate(reference, file)
         if located.problem:
-            self._world.findings.error(mark, "artifact", f"{located.problem} (operation '{name}' of '{node.name}')", located.hint)
+            self._world.findings.error(
+                mark, "artifact", f"{located.problem} (operation '{name}' of '{node.name}')", located.hint
+            )
             return None
         inputs = as_map(body.get("inputs"))
         values = {str(key): self._input(value, scope, inputs.value_mark(key)) for key, value in inputs.items()}
         return Operation(node.name, name, located.kind, located.path, values, mark)
 
     def _input(self, value: object, scope: Scope, mark: Mark) -> object:
-        if isinstance(value, Map) and "type" in value and set(value) <= {"type", "default", "description", "required", "constraints", "entry_schema", "value", "status"}:
+        if (
+            isinstance(value, Map)
+            and "type" in value
+            and set(value)
+            <= {"type", "default", "description", "required", "constraints", "entry_schema", "value", "status"}
+        ):
             value = value.get("value", value.get("default"))
         return plain(self._world.resolver.resolve(value, scope, mark))
 
@@ -137,7 +163,9 @@ class _Reader:
             for name in operations:
                 if name not in KNOWN:
                     hint = did_you_mean(str(name), KNOWN)
-                    self._world.findings.error(operations.key_mark(name), "unknown-operation", f"{what} has no operation '{name}'", hint)
+                    self._world.findings.error(
+                        operations.key_mark(name), "unknown-operation", f"{what} has no operation '{name}'", hint
+                    )
 
     def _warn_of_galaxy(self, node: NodeTemplate) -> None:
         for name, body in node.artifacts.items():
@@ -145,24 +173,30 @@ class _Reader:
             kind = str(content.get("type", ""))
             if kind.startswith("tosca.artifacts.AnsibleGalaxy"):
                 message = f"'{node.name}' uses '{content.get('file')}' of Ansible Galaxy, which is not fetched"
-                self._world.findings.warning(node.artifacts.key_mark(name), "galaxy", message, "ship the role beside the playbook, in roles/")
+                self._world.findings.warning(
+                    node.artifacts.key_mark(name), "galaxy", message, "ship the role beside the playbook, in roles/"
+                )
 
     def _provides(self, node: NodeTemplate) -> dict[str, dict[str, object]]:
         return {
-            capability.name: {str(name): plain(self._world.capability(node, capability.name, str(name))) for name in capability.values}
+            capability.name: {
+                str(name): plain(self._world.capability(node, capability.name, str(name))) for name in capability.values
+            }
             for capability in node.capabilities.values()
             if self._world.types.derives("capability", capability.type, OFFER)
         }
 
 
-def _reference(implementation: object, node: NodeTemplate) -> str | None:
-    """Return the file that an implementation names: directly, through ``primary``/``file``, or by the name of an artifact."""
+def _reference(implementation: object, mark: Mark, node: NodeTemplate) -> tuple[str, str]:
+    """Return the file that an implementation names (directly, as ``primary`` or ``file``, or by an artifact), and where that is written."""
+    file = mark.file
     while isinstance(implementation, Map):
         implementation = implementation.get("primary", implementation.get("file"))
     if isinstance(implementation, str) and implementation in node.artifacts:
+        file = node.artifacts.key_mark(implementation).file
         artifact = node.artifacts[implementation]
         implementation = artifact.get("file") if isinstance(artifact, Map) else artifact
-    return implementation if isinstance(implementation, str) and implementation else None
+    return (implementation if isinstance(implementation, str) else "", file)
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a template holds
@@ -172,5 +206,3 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a template holds
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return float(value) if isinstance(value, float) else value
-
-

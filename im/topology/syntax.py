@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-FUNCTIONS: Final = frozenset(("get_input", "get_property", "get_attribute", "get_artifact", "concat", "join", "token", "get_nodes_of_type"))
+FUNCTIONS: Final = frozenset(
+    ("get_input", "get_property", "get_attribute", "get_artifact", "concat", "join", "token", "get_nodes_of_type")
+)
 UNSUPPORTED: Final = frozenset(("get_operation_output",))
 _NAMES: Final = FUNCTIONS | UNSUPPORTED
 

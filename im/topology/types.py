@@ -44,14 +44,18 @@ PRIMITIVES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TypeDefinition:
-    """A type as it is written in one place."""
+    """A type as it is written in one place; ``section`` is the section that it stands in under ``name``."""
 
     kind: Kind
     name: str
-    body: Map
+    section: Map
     mark: Mark
     origin: str
-    file: str
+
+    @property
+    def body(self) -> Map:
+        """What is written; read no earlier than needed, because sections from a cache decode each type when it is looked at."""
+        return as_map(self.section.get(self.name))
 
 
 class Types:
@@ -71,13 +75,16 @@ class Types:
         known = self._known[kind]
         for name in section:
             mark = section.key_mark(name)
-            before = known.get(str(name))
-            if before is not None and before.origin != "normative":
-                findings.error(mark, "duplicate-type", f"the {kind} type '{name}' is defined twice", f"first in {before.mark}")
+            if not isinstance(name, str):
+                findings.error(mark, "form", f"the name of a type must be a text, not {name}", "put it in quotes")
                 continue
-            known[str(name)] = definition = TypeDefinition(
-                kind, str(name), as_map(section[name]), mark, document.origin, document.file
-            )
+            before = known.get(name)
+            if before is not None and before.origin != "normative":
+                findings.error(
+                    mark, "duplicate-type", f"the {kind} type '{name}' is defined twice", f"first in {before.mark}"
+                )
+                continue
+            known[name] = definition = TypeDefinition(kind, name, section, mark, document.origin)
             if document.prefix:
                 known[f"{document.prefix}:{name}"] = definition
 
@@ -171,5 +178,3 @@ def refine(inherited: object, own: object) -> object:
         for key, value in source.items():
             result.put(key, value, source.spot(key))
     return result
-
-

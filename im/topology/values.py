@@ -35,7 +35,9 @@ def check_value(value: object, schema: Schema, types: Types, mark: Mark, finding
         return
     reader = _READERS.get(schema.type)
     if reader is not None and not reader(value):
-        findings.error(mark, "value-type", f"{what} must be {_noun(schema.type)}, not {describe(value)}", _hint(value, schema.type))
+        findings.error(
+            mark, "value-type", f"{what} must be {_noun(schema.type)}, not {describe(value)}", _hint(value, schema.type)
+        )
         return
     _check_entries(value, schema, types, findings, what)
     _check_constraints(value, schema, mark, findings, what)
@@ -81,7 +83,12 @@ def _check_data(value: object, schema: Schema, types: Types, mark: Mark, finding
     known = properties_of(types.merged("data", schema.type, "properties"), types)
     if not isinstance(value, Map):
         if known:
-            findings.error(mark, "value-type", f"{what} must be a {schema.type}, not {describe(value)}", f"keys: {', '.join(known)}")
+            findings.error(
+                mark,
+                "value-type",
+                f"{what} must be a {schema.type}, not {describe(value)}",
+                f"keys: {', '.join(known)}",
+            )
         return
     if not known:
         return
@@ -101,7 +108,11 @@ def _check_constraints(value: object, schema: Schema, mark: Mark, findings: Find
         try:
             holds = satisfies(value, constraint, schema.type)
         except (TypeError, ValueError, re.error, OverflowError):
-            findings.error(mark, "constraint", f"the constraint '{constraint.operator}' of {what} cannot be applied to {describe(value)}")
+            findings.error(
+                mark,
+                "constraint",
+                f"the constraint '{constraint.operator}' of {what} cannot be applied to {describe(value)}",
+            )
             continue
         if not holds:
             findings.error(mark, "constraint", f"{what} is {describe(value)}, but {_condition(constraint)}")
@@ -144,7 +155,8 @@ def _in_range(number: Any, bounds: Any, kind: str) -> bool:  # noqa: ANN401 - wh
     values = number if kind == "range" else [number]
     scale = "integer" if kind == "range" else kind
     return all(
-        (low == "UNBOUNDED" or value >= _number(low, scale)) and (high == "UNBOUNDED" or value == "UNBOUNDED" or value <= _number(high, scale))
+        (low == "UNBOUNDED" or value >= _number(low, scale))
+        and (high == "UNBOUNDED" or value == "UNBOUNDED" or value <= _number(high, scale))
         for value in values
     )
 
@@ -181,14 +193,18 @@ def integer(value: object) -> int | None:
 def _is_float(value: object) -> bool:
     if isinstance(value, bool):
         return False
-    return isinstance(value, (int, float)) or (isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?", value) is not None)
+    return isinstance(value, (int, float)) or (
+        isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]{1,30}(\.[0-9]{1,30})?", value) is not None
+    )
 
 
 def boolean(value: object) -> bool | None:
     """Return the truth that ``value`` is or says, else None."""
     if isinstance(value, bool):
         return value
-    return {"true": True, "yes": True, "false": False, "no": False}.get(value.lower()) if isinstance(value, str) else None
+    return (
+        {"true": True, "yes": True, "false": False, "no": False}.get(value.lower()) if isinstance(value, str) else None
+    )
 
 
 def _is_timestamp(value: object) -> bool:
