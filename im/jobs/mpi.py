@@ -15,7 +15,7 @@ from im.jobs.images import recognise
 from im.jobs.launch import Launch, MpiJob, decide, description
 from im.jobs.preparation import ensure
 from im.jobs.remote import source
-from im.jobs.session import Output, attend
+from im.jobs.session import TIME_OVER, Output, attend
 from im.jobs.teller import Teller
 from im.ssh import connection
 from im.ssh.transfer import put
@@ -41,8 +41,19 @@ def run(cluster: Cluster, job: MpiJob, *, emit: Emit, stdout: Output = None, std
     return perform(cluster, launch, emit=emit, stdout=stdout, stderr=stderr)
 
 
-def perform(cluster: Cluster, launch: Launch, *, emit: Emit, stdout: Output = None, stderr: Output = None) -> int:
-    """Stage, start and attend a job whose image is ready; return the program's exit code."""
+def perform(
+    cluster: Cluster,
+    launch: Launch,
+    *,
+    emit: Emit,
+    stdout: Output = None,
+    stderr: Output = None,
+    limit: float | None = None,
+) -> int:
+    """Stage, start and attend a job whose image is ready; return the program's exit code.
+
+    A job that runs for more than ``limit`` seconds is stopped, and its code is -1.
+    """
     tell = Teller(emit, cluster.infrastructure, "job", launch.job.identifier, "job")
     _stage(cluster, launch)
     placed = ", ".join(f"{share.node} {share.ranks}" for share in launch.shares)
@@ -50,9 +61,9 @@ def perform(cluster: Cluster, launch: Launch, *, emit: Emit, stdout: Output = No
     folder, control = shlex.quote(launch.folder), shlex.quote(launch.control)
     line = f"mkdir -p {folder} && exec python3 {control}/supervisor.py run {control}"
     prefix = connection.command(cluster, cluster.front_end, user=cluster.user)
-    code = attend([*prefix, "--", line], stdout=stdout, stderr=stderr)
+    code = attend([*prefix, "--", line], stdout=stdout, stderr=stderr, limit=limit)
     result = _outcome(cluster, launch, code)
-    code = int(str(result["code"]))
+    code = -1 if code == TIME_OVER else int(str(result["code"]))
     tell("failed" if code else "finished", "job-ended", f"exit code {code}", result)
     return code
 

@@ -11,11 +11,13 @@ from typing import IO
 Output = int | IO[bytes] | None
 
 HEARTBEAT = 5.0
-INTERRUPTED = 130
+TIME_OVER = -1
 
 
-def attend(argv: Sequence[str], *, stdout: Output = None, stderr: Output = None) -> int:
+def attend(argv: Sequence[str], *, stdout: Output = None, stderr: Output = None, limit: float | None = None) -> int:
     """Run ``argv`` (an ssh command line whose remote end is the supervisor) to its end; return its exit code.
+
+    After ``limit`` seconds the job is stopped, and :data:`TIME_OVER` returned.
 
     The process has a session of its own, so a Ctrl-C of the terminal comes to us alone and goes on as an order: the
     first one interrupts the program, the next stops the job. If we are killed, the pipe ends, and so does the job.
@@ -24,19 +26,25 @@ def attend(argv: Sequence[str], *, stdout: Output = None, stderr: Output = None)
         assert process.stdin is not None  # noqa: S101
         line = Line(process.stdin)
         try:
-            return _wait(process, line)
+            return _wait(process, line, limit)
         finally:
             line.hang_up()
 
 
-def _wait(process: subprocess.Popen[bytes], line: Line) -> int:
+def _wait(process: subprocess.Popen[bytes], line: Line, limit: float | None) -> int:
     interrupts = 0
+    over = False
     while True:
         try:
-            return process.wait()
+            code = process.wait(None if over else limit)
         except KeyboardInterrupt:
             interrupts += 1
             line.order(b"I" if interrupts == 1 else b"K")
+        except subprocess.TimeoutExpired:
+            over = True
+            line.order(b"K")
+        else:
+            return TIME_OVER if over else code
 
 
 class Line:
