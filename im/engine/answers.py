@@ -30,13 +30,18 @@ class Answers:
         self._asked: dict[str, tuple[str, Future[bool]]] = {}
         self._up_since: dict[str, float] = {}
         self._way_since = 0.0
+        self._cluster: tuple[int, Cluster | None] = (-1, None)
         self._known_hosts: object = None
         self.wake = threading.Event()
 
     def cluster(self) -> Cluster:
-        """Return the nodes that have an address as a cluster."""
-        nodes = [row for row in self._journal.nodes.values() if row.address]
-        return cluster_of(self._world, self._journal.record, self._topology, nodes)
+        """Return the nodes that have an address as a cluster; made anew only after a row has changed."""
+        version, cluster = self._cluster
+        if cluster is None or version != self._journal.version:
+            nodes = [row for row in self._journal.nodes.values() if row.address]
+            cluster = cluster_of(self._world, self._journal.record, self._topology, nodes)
+            self._cluster = (self._journal.version, cluster)
+        return cluster
 
     def ask(self) -> None:
         """Ask every node that could answer by now, unless a question is under way already."""

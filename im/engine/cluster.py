@@ -32,7 +32,10 @@ def with_slots(topology: Topology, nodes: Sequence[Node]) -> list[Node]:
     """MPI ranks run where a group works; if none does, on the front-end."""
     working = {group.name for group in topology.groups if group.works and group.count}
     takes = (lambda node: node.group in working) if working else (lambda node: node.front_end)
-    return [replace(node, slots=node.cpus if takes(node) else 0) for node in nodes]
+    wanted = [node.cpus if takes(node) else 0 for node in nodes]
+    return [
+        node if node.slots == slots else replace(node, slots=slots) for node, slots in zip(nodes, wanted, strict=True)
+    ]
 
 
 def _engines(topology: Topology) -> tuple[str, ...]:

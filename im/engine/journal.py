@@ -50,13 +50,14 @@ class Move:
 
 
 class Journal:
-    """The record and the nodes of one infrastructure, in step with the store."""
+    """The record and the nodes of one infrastructure, in step with the store; ``version`` grows as ``nodes`` change."""
 
     def __init__(self, store: Store, emit: Emit, record: InfrastructureRecord) -> None:
         self._store = store
         self._emit = emit
         self._phase = "plan"
         self.record = record
+        self.version = 0
         self.nodes: dict[str, Node] = {node.name: node for node in store.nodes(record.id)}
 
     @property
@@ -125,6 +126,7 @@ class Journal:
         for node in gone:
             self.nodes.pop(node.name, None)
         self.nodes.update({node.name: node for node in kept})
+        self.version += 1
         self._tell(written)
 
     def _node_event(self, node: Node, state: NodeState, reason: str, message: str) -> Event:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, KeysView, Mapping
 from concurrent.futures import Executor, Future
 
 from im.engine.act import Actor
@@ -63,6 +63,8 @@ class _Reconciler:
         self._policy = Policy(world, journal, topology)
         self._pace = Pace(world.clock)
         self._preparation: Future[None] | None = None
+        self._desired_at = -1
+        self._desired_nodes: Mapping[str, DesiredNode] = {}
 
     def run(self) -> bool:
         if self._journal.record.state not in _NEED_NOT_BEGIN:
@@ -104,18 +106,23 @@ class _Reconciler:
 
     # deciding and acting
 
-    def _desired(self) -> tuple[DesiredNode, ...]:
-        return desired_nodes(self._topology, tuple(self._journal.nodes.values()))
+    def _desired(self) -> Mapping[str, DesiredNode]:
+        """The nodes that should exist, by name; computed anew only after a row has changed."""
+        if self._desired_at != self._journal.version:
+            nodes = desired_nodes(self._topology, tuple(self._journal.nodes.values()))
+            self._desired_nodes = {node.name: node for node in nodes}
+            self._desired_at = self._journal.version
+        return self._desired_nodes
 
-    def _wanted(self) -> set[str]:
-        return {node.name for node in self._desired()}
+    def _wanted(self) -> KeysView[str]:
+        return self._desired().keys()
 
     def _given_up(self) -> frozenset[str]:
         return self._leave | self._policy.given_up
 
     def _act(self) -> bool:
         """Do what the plan says now; returns whether that was anything new."""
-        desired = {node.name: node for node in self._desired()}
+        desired = self._desired()
         actions = self._actions()
         ending = _names(actions, "replace") + [name for name in _names(actions, "delete") if name not in desired]
         starting = [name for name in _names(actions, "start") if self._policy.try_again(name)]

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from functools import cache
 from typing import Any
 
 from im.errors import InputError
@@ -40,8 +41,13 @@ def desired_nodes(topology: Topology, rows: Sequence[Node] = ()) -> tuple[Desire
 
 def node_name(group: NodeGroup, index: int) -> str:
     """Return the host name of a group's node; a front-end that is alone has the name of its group."""
-    stem = re.sub(r"[^a-z0-9-]+", "-", group.name.lower()).strip("-") or "node"
-    return stem if group.front_end and group.count == 1 else f"{stem[:55]}-{index}"
+    return _stem(group.name) if group.front_end and group.count == 1 else f"{_stem(group.name)}-{index}"
+
+
+@cache
+def _stem(name: str) -> str:
+    """A group's name as the first part of a host name."""
+    return re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:55] or "node"
 
 
 def scaled(topology: Topology, counts: Mapping[str, int]) -> Topology:

@@ -17,6 +17,7 @@ from im.topology.model import NodeGroup, Topology
 class _Context:
     groups: Mapping[str, NodeGroup]
     matches: Mapping[str, Match]
+    requests: Mapping[str, str]
     rows: Mapping[str, Node]
     binding: Binding
     leave: Collection[str]
@@ -42,7 +43,8 @@ def diff(
     names = {node.name for node in wanted}
     groups = {group.name: group for group in topology.groups}
     matches = {group.name: match(group, catalog) for group in topology.groups if group.count}
-    context = _Context(groups, matches, {row.name: row for row in rows}, bind(rows, instances, names), leave)
+    requests = {group.name: request_of(group) for group in topology.groups}
+    context = _Context(groups, matches, requests, {row.name: row for row in rows}, bind(rows, instances, names), leave)
     _protect_front_end(rows, names, context)
     steps = [_wanted(node, context) for node in wanted]
     steps += [_action("delete", row, "not wanted any more") for row in rows if row.name not in names]
@@ -73,7 +75,7 @@ def _verdict(node: DesiredNode, row: Node | None, context: _Context) -> tuple[Ac
     if instance is None and row.state is not NodeState.DELETING:
         return ("create", _absence(row))
     state = state_seen(row, instance) if instance else row.state
-    if row.request and row.request != request_of(context.groups[node.group]):
+    if row.request and row.request != context.requests[node.group]:
         return ("replace", "the template asks for something else")
     return _verdict_on(state, row, instance.message if instance else "")
 
@@ -109,7 +111,7 @@ def _protect_front_end(rows: Sequence[Node], names: Collection[str], context: _C
                 hint="delete the infrastructure first, or use another name",
             )
         group = context.groups[row.group]
-        if row.request and row.request != request_of(group):
+        if row.request and row.request != context.requests[row.group]:
             hint = "only a new server could change that; delete the infrastructure first, or use another name"
             raise InputError(
                 f"this would replace the front-end {row.name} and lose its data", where=place(group), hint=hint

@@ -63,12 +63,11 @@ def state_seen(row: Node, instance: Instance) -> NodeState:
 
 def updated(row: Node, instance: Instance) -> Node:
     """Return the row with what the cloud knows better: id and addresses."""
-    return replace(
-        row,
-        id=instance.id,
-        private_address=instance.private_address or row.private_address,
-        public_address=instance.public_address or row.public_address,
-    )
+    private = instance.private_address or row.private_address
+    public = instance.public_address or row.public_address
+    if (instance.id, private, public) == (row.id, row.private_address, row.public_address):
+        return row
+    return replace(row, id=instance.id, private_address=private, public_address=public)
 
 
 def _preference(instance: Instance, row: Node | None) -> tuple[bool, int, str]:
