@@ -8,8 +8,8 @@
             return MyProvider(Settings(), "mycloud")
 
 Each test makes infrastructures with new random ids, and releases them at its end, whatever happens. A real cloud may
-set ``patience`` (seconds that a server may take to change) and ``memory`` or ``cpus`` of its cheapest server. This module
-needs pytest and is imported by tests only.
+set ``patience`` (seconds that a server may take to change) and ``memory`` or ``cpus`` of its cheapest server. This
+module needs pytest and is imported by tests only.
 """
 # ruff: noqa: S101, D102 -- a test suite asserts, and its test names are sentences
 

@@ -1,0 +1,37 @@
+"""Running this machine's own tools, with errors that say what failed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from im.errors import ProviderError
+
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+
+
+def run(argv: Sequence[str], text: str = "", *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a tool with ``text`` on its standard input. Raises :class:`im.errors.ProviderError` with its complaint."""
+    try:
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, env=_ENVIRONMENT)
+    except FileNotFoundError as error:
+        raise ProviderError(f"{argv[0]} is not installed", where="local", hint=f"apt-get install {argv[0]}") from error
+    if check and done.returncode:
+        raise ProviderError(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}", where="local")
+    return done
+
+
+def ip(*lines: str, namespace: str = "", force: bool = False) -> str:
+    """Run ``ip`` commands in one process; with ``force`` go on after a failing one. Return what it complained about."""
+    options = ["-n", namespace] if namespace else []
+    argv = ["ip", *options, *(["-force"] if force else []), "-batch", "-"]
+    return run(argv, "\n".join([*lines, ""]), check=not force).stderr.strip()
+
+
+def ip_json(*words: str, namespace: str = "") -> list[dict[str, Any]]:
+    """Return what an ``ip … show`` says; nothing where the thing that it asks about does not exist."""
+    options = ["-n", namespace] if namespace else []
+    done = run(["ip", *options, "-json", *words], check=False)
+    return json.loads(done.stdout or "[]") if done.returncode == 0 else []

@@ -1,0 +1,141 @@
+"""Nodes of one infrastructure: their folders, their start, their end. Callers hold the infrastructure's lock."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from im.plan.model import Identity
+from im.providers.local import cgroups, network, subnets
+from im.providers.local.image import keep_packages
+from im.providers.local.processes import identify, kill
+from im.providers.local.rootfs import Root
+from im.providers.local.spawn import Job, run_spawner
+from im.providers.local.state import InfrastructureFolder, Mark, NodeFolder
+
+_PATIENCE = 10.0
+_KEPT = ("upper", "work", "m", "docker", "containerd", "debs", "debs-work")
+_LOCAL_RESOLVER = "nameserver 127.0.0.53"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all nodes of one call have in common."""
+
+    infrastructure: InfrastructureFolder
+    subnet: IPv4Network
+    hierarchies: tuple[cgroups.Hierarchy, ...]
+    packages: Path
+
+
+def write_files(folder: NodeFolder, mark: Mark, identity: Identity | None) -> None:
+    """Put into a new node what it must know from its first byte: its name, its host key, who may log in."""
+    upper = folder.path / "upper"
+    _write(upper / "etc/hostname", f"{mark.name}\n")
+    _write(upper / "etc/hosts", f"127.0.0.1 localhost\n{mark.address} {mark.name}\n")
+    _write(upper / "etc/resolv.conf", _resolver())
+    bundle = Path("/etc/ssl/certs/ca-certificates.crt")
+    if bundle.exists():
+        (upper / "etc/ssl/certs").mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle, upper / "etc/ssl/certs/ca-certificates.crt")
+    if identity:
+        _write(upper / "etc/ssh/ssh_host_ed25519_key", identity.host_key, 0o600)
+        _write(upper / "etc/ssh/ssh_host_ed25519_key.pub", f"{identity.host_public_key}\n")
+        _write_authorized_keys(upper, identity)
+
+
+def _write_authorized_keys(upper: Path, identity: Identity) -> None:
+    """Only root exists in a fresh node: its keys are those of the identity, whatever the user is called."""
+    home = upper / "root"
+    _write(home / ".ssh/authorized_keys", "".join(f"{key}\n" for key in identity.authorized_keys), 0o600)
+    for path in (home, home / ".ssh"):
+        path.chmod(0o700)
+
+
+def _resolver() -> str:
+    """Return this machine's resolver as a node can use it: not the one that listens on the loopback of systemd-resolved."""
+    text = Path("/etc/resolv.conf").read_text()
+    upstream = Path("/run/systemd/resolve/resolv.conf")
+    return upstream.read_text() if _LOCAL_RESOLVER in text and upstream.exists() else text
+
+
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def start(around: Surroundings, nodes: Sequence[tuple[NodeFolder, Mark]], images: dict[str, Path], lock: int) -> None:
+    """Start nodes that do not run, all at once; what fails alone has its error written down."""
+    jobs = []
+    for folder, mark in nodes:
+        _make_ready(around, folder, mark)
+        jobs.append(_job(around, folder, mark, images[mark.image]))
+    if jobs:
+        run_spawner(network.namespace_name(around.infrastructure.id), jobs, lock)
+
+
+def _make_ready(around: Surroundings, folder: NodeFolder, mark: Mark) -> None:
+    folder.forget_run()
+    folder.want("running")
+    shutil.rmtree(folder.path / "tmp", ignore_errors=True)
+    for name in (*_KEPT, "tmp"):
+        (folder.path / name).mkdir(exist_ok=True)
+    (folder.path / "tmp").chmod(0o1777)
+    (folder.path / "common-debs").unlink(missing_ok=True)
+    (folder.path / "common-debs").symlink_to(around.packages)
+    for target in mark.shared:
+        around.infrastructure.shared(target).mkdir(parents=True, exist_ok=True)
+
+
+def _job(around: Surroundings, folder: NodeFolder, mark: Mark, image: Path) -> Job:
+    mounts, links = cgroups.views(around.hierarchies)
+    root = Root(
+        folder=str(folder.path),
+        image=str(image),
+        hostname=mark.name,
+        shared=tuple((str(around.infrastructure.shared(target)), target) for target in mark.shared),
+        cgroups=mounts,
+        links=links,
+    )
+    return Job(
+        root=root,
+        link=subnets.link(mark.address),
+        mac=subnets.mac(mark.address),
+        address=mark.address,
+        netmask=str(around.subnet.netmask),
+        router=subnets.router(around.subnet),
+        cgroups=cgroups.create(around.hierarchies, mark.infrastructure, mark.id, mark.cpus, mark.memory),
+    )
+
+
+def end(around: Surroundings, nodes: Sequence[NodeFolder]) -> bool:
+    """End all processes of nodes and remove their control groups; False when something would not end in time."""
+    first = [process for folder in nodes if (process := folder.process)]
+    if not kill(first, _PATIENCE):
+        return False
+    ids = [folder.path.name for folder in nodes]
+    strays = {pid for one in ids for pid in cgroups.processes(around.hierarchies, around.infrastructure.id, one)}
+    if not kill([identify(pid) for pid in strays], _PATIENCE):
+        return False
+    busy = [cgroups.remove(around.hierarchies, around.infrastructure.id, one) for one in ids]
+    return not any(busy)
+
+
+def erase(around: Surroundings, folder: NodeFolder) -> None:
+    """Remove what an ended node left on disk, its mark last; its downloaded packages are kept for others."""
+    keep_packages(folder.path / "debs", around.packages)
+    with suppress(FileNotFoundError):
+        for path in folder.path.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name not in {"mark.json", "wanted"}:
+                path.unlink()
+    for name in ("mark.json", "wanted"):
+        (folder.path / name).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        folder.path.rmdir()
