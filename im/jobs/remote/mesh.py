@@ -1,7 +1,7 @@
 """Runs :mod:`im.jobs.remote.probe` on all nodes at once, from the front-end, as the cluster's user.
 
 ``mesh.py REQUEST`` with a JSON object: ``nodes`` (names, the order of the ring), ``probe`` (the program's text),
-``shared`` (folders), ``timeout``. Prints a JSON object: node -> its report, with ``asked`` and ``answered`` by our clock,
+``shared`` (folders), ``timeout``. Prints a JSON object: node -> its report, with ``asked`` and ``answered`` (our clock)
 or ``error``.
 """
 

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from im.errors import InputError
+from im.jobs.engines import ENGINES, LOADED, Rank, choose, udocker_reference
+from im.jobs.images import Image
+
+UDOCKER, DOCKER = ENGINES["udocker"], ENGINES["docker"]
+RANK = Rank("im-1", "/home/hpc", "/home/hpc/jobs/1", ("/usr",))
+
+
+def image(kind, reference="mpi.tar"):
+    return Image(reference, kind, "ab" * 32, None if kind == "registry" else Path(reference))
+
+
+def test_udocker_imports_a_root_file_system_straight_into_a_container():
+    assert UDOCKER.prepare(image("rootfs"), "/a.tar", "P1") == (
+        ("udocker", "import", "--tocontainer", "--name=im-abababababababab", "/a.tar"),
+        ("udocker", "setup", "--execmode=P1", "im-abababababababab"),
+    )
+
+
+@pytest.mark.parametrize("kind", ["docker", "oci"])
+def test_udocker_creates_a_container_from_what_load_called_the_image(kind):
+    load, create, _ = UDOCKER.prepare(image(kind), "/a.tar", "P1")
+    assert load == ("udocker", "load", "-i", "/a.tar")
+    assert create == ("udocker", "create", "--name=im-abababababababab", LOADED)
+
+
+def test_udocker_pulls_from_a_registry_and_keeps_its_own_mode_if_none_was_probed():
+    pull, create = UDOCKER.prepare(image("registry", "lab/mpi:1"), "", "")
+    assert pull == ("udocker", "pull", "lab/mpi:1")
+    assert create[-1] == "lab/mpi:1"
+
+
+@pytest.mark.parametrize(
+    ("reference", "options", "repository"),
+    [
+        ("debian:12", (), "debian:12"),
+        ("ghcr.io/lab/mpi:1", (), "ghcr.io/lab/mpi:1"),
+        ("10.0.0.1:5000/lab/mpi:1", ("--registry=https://10.0.0.1:5000",), "lab/mpi:1"),
+        ("http://10.0.0.1:5000/lab/mpi:1", ("--registry=http://10.0.0.1:5000",), "lab/mpi:1"),
+        ("localhost/mpi", ("--registry=https://localhost",), "mpi"),
+    ],
+)
+def test_a_registry_with_a_port_or_a_scheme_is_named_to_udocker_apart(reference, options, repository):
+    assert udocker_reference(reference) == (options, repository)
+
+
+def test_a_rank_in_udocker_has_the_users_identity_and_mpis_environment():
+    line = UDOCKER.rank(RANK)[2]
+    for flag in (
+        "--hostenv",
+        "--hostauth",
+        '--user="$(id -un)"',
+        "--volume=/etc/hosts:/etc/hosts",
+        "--volume=/usr:/usr",
+    ):
+        assert flag in line
+    assert UDOCKER.rank(RANK)[-2:] == ("--workdir=/home/hpc/jobs/1", "im-1")
+
+
+def test_a_rank_never_prepares_anything():
+    for engine in ENGINES.values():
+        line = " ".join(engine.rank(RANK))
+        assert not any(f" {word} " in line for word in ("create", "pull", "import", "load", "setup"))
+
+
+def test_a_rank_in_docker_shares_the_namespaces_of_its_node_and_is_not_root():
+    line = DOCKER.rank(RANK)[2]
+    for flag in ("--network=host", "--ipc=host", "--pid=host", '--user="$(id -u):$(id -g)"'):
+        assert flag in line
+
+
+def test_docker_prepares_every_node_and_udocker_only_the_shared_home():
+    assert (DOCKER.per_node, UDOCKER.per_node) == (True, False)
+
+
+def test_the_clusters_first_engine_is_the_default():
+    assert choose("", ["docker", "udocker"]) is DOCKER
+    assert choose("udocker", ["docker", "udocker"]) is UDOCKER
+
+
+def test_an_engine_that_the_cluster_lacks_is_refused_with_those_it_has():
+    with pytest.raises(InputError, match=r"has no container engine 'docker' \(it has: udocker\)"):
+        choose("docker", ["udocker"])
+    with pytest.raises(InputError, match="the sub-cluster has no container engine"):
+        choose("", ["podman"])
