@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from im.engine import states
-from im.events import Emit, Event, Kind
+from im.events import Emit, Event, Kind, now
 from im.plan.model import InfrastructureState, Node, NodeState
 from im.store.repository import InfrastructureRecord, Store
 
@@ -68,7 +68,7 @@ class Journal:
     def enter(self, state: InfrastructureState, reason: str = "", message: str = "", **changes: Any) -> None:  # noqa: ANN401
         """Bring the infrastructure to a state; ``changes`` are other fields of its record."""
         states.check(states.INFRASTRUCTURE, self.record.name, self.record.state, state)
-        self.record = replace(self.record, state=state, reason=reason, message=message, **changes)
+        self.record = replace(self.record, state=state, reason=reason, message=message, updated=now(), **changes)
         phase, kind = INFRASTRUCTURE_EVENTS.get(state, (self._phase, "failed"))
         self._phase = phase
         event = self._event(
@@ -78,7 +78,7 @@ class Journal:
 
     def amend(self, **changes: Any) -> None:  # noqa: ANN401
         """Change fields of the record that are not its state."""
-        self.record = replace(self.record, **changes)
+        self.record = replace(self.record, updated=now(), **changes)
         self._store.write(self.record)
 
     def plan(self, nodes: Sequence[Node]) -> None:

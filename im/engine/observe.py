@@ -26,6 +26,7 @@ class Observer:
         self.sightings = Sightings(world.clock, world.settings.absence_grace)
         self.instances: tuple[Instance, ...] = ()
         self.binding = Binding({})
+        self._due: frozenset[str] = frozenset()
 
     @property
     def age(self) -> float:
@@ -35,9 +36,14 @@ class Observer:
     @property
     def undecided(self) -> set[str]:
         """Names of nodes about which the cloud has to be asked again before anything is done."""
-        rows = self._journal.nodes.values()
+        open_questions = self.sightings.missing - self._due
+        return {row.name for row in self._journal.nodes.values() if row.token in open_questions or self._starts(row)}
+
+    @property
+    def unsettled(self) -> set[str]:
+        """Names of nodes that the last listing did not show as they should be."""
         missing = self.sightings.missing
-        return {row.name for row in rows if (row.token in missing and not self._is_due(row)) or self._starts(row)}
+        return {row.name for row in self._journal.nodes.values() if row.token in missing or self._starts(row)}
 
     def look(self, wanted: Collection[str]) -> tuple[Move, ...]:
         """List the servers of the infrastructure once and write what changed; returns the changes of state."""
@@ -47,7 +53,9 @@ class Observer:
         self._listed = self._world.clock.monotonic()
         rows = tuple(self._journal.nodes.values())
         self.binding = bind(rows, self.instances, wanted)
-        self.sightings.look({row.token for row in rows if self._is_missing(row)})
+        missing = [row for row in rows if self._is_missing(row)]
+        self.sightings.look({row.token for row in missing})
+        self._due = frozenset(row.token for row in missing if self._is_believed(row))
         return self._write([move for row in rows if (move := self._seen(row))])
 
     def take(self, instances: Sequence[Instance]) -> tuple[Move, ...]:
@@ -79,7 +87,7 @@ class Observer:
         return Move(known, state)
 
     def _absent(self, row: Node) -> Move | None:
-        if not self._is_due(row):
+        if row.token not in self._due:
             return None
         if row.state is NodeState.DELETING:
             return Move(row, NodeState.GONE)
@@ -94,7 +102,7 @@ class Observer:
             instance is None or (instance.status == "deleting" and row.state is not NodeState.DELETING)
         )
 
-    def _is_due(self, row: Node) -> bool:
+    def _is_believed(self, row: Node) -> bool:
         """Whether the absence of a node is believed. What we deleted and saw before needs no grace."""
         if row.state is NodeState.DELETING and row.id:
             return self.sightings.twice(row.token)

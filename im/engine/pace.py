@@ -47,9 +47,9 @@ class Sightings:
         self._looks: dict[str, int] = {}
 
     @property
-    def missing(self) -> Collection[str]:
+    def missing(self) -> frozenset[str]:
         """Tokens that were missing from the last listing."""
-        return self._first.keys()
+        return frozenset(self._first)
 
     def look(self, missing: Collection[str]) -> None:
         """Take note of a listing: these tokens were not in it."""

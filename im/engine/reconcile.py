@@ -153,14 +153,14 @@ class _Reconciler:
 
     def _settled(self) -> bool:
         rows, wanted, left = self._journal.nodes, self._wanted(), self._given_up()
-        if rows.keys() - wanted or self._observer.binding.strays or self._observer.undecided - left:
+        if rows.keys() - wanted or self._observer.binding.strays or self._observer.unsettled - left:
             return False
         return all(name in left or (name in rows and rows[name].state in DONE) for name in wanted)
 
     def _only_answers_missing(self) -> bool:
         """Whether a listing would tell nothing new: all servers run, and only SSH is waited for."""
         rows, left = self._journal.nodes, self._given_up()
-        if rows.keys() != self._wanted() or self._observer.undecided or self._observer.binding.strays:
+        if rows.keys() != self._wanted() or self._observer.unsettled or self._observer.binding.strays:
             return False
         return all(name in left or row.state in UP for name, row in rows.items())
 

@@ -58,7 +58,7 @@ def _image(wanted: OperatingSystem, images: tuple[Image, ...], where: str) -> Im
     if not fitting:
         asked = _os_text(wanted)
         raise InputError(f"this cloud has no image {asked}", where=where, hint=_nearest_images(asked, images))
-    return max(fitting, key=lambda image: (image.present, _version_key(image.version), image.name, image.id))
+    return max(fitting, key=lambda image: (image.present, _version_key(image.version) if wanted.distribution else ()))
 
 
 def _named(name: str, image: Image) -> bool:

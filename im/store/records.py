@@ -69,7 +69,7 @@ def infrastructure_row(record: InfrastructureRecord) -> dict[str, Any]:
         "counts": json.dumps(dict(record.counts)),
         "outputs": json.dumps(dict(record.outputs), default=str),
     }
-    return _row(record, ("nodes",)) | written | {"updated": _naive(happened.now())}
+    return _row(record, ("nodes",)) | written
 
 
 def infrastructure(row: Mapping[str, Any]) -> InfrastructureRecord:
