@@ -20,6 +20,7 @@ def attributes(cluster: Cluster, topology: Topology) -> dict[str, dict[str, obje
             "tosca_id": [node.id for node in nodes],
             "private_address": [node.private_address for node in nodes],
             "public_address": [node.public_address for node in nodes],
-            "login": cluster.user,
+            "login": f"im_client ssh {cluster.name}",
+            "user": cluster.user,
         }
     return result

@@ -1,7 +1,8 @@
-"""What was read before: documents by the hash of their text, tosca-parser's verdicts by the hash of the question, and whole topologies.
+"""Keeps what was read before: documents, verdicts of tosca-parser, whole topologies.
 
-Everything is JSON: a file that somebody else put there can make a template wrong, but cannot run code. A key contains the version of im, so
-that a new version never reads what an old one wrote. The cache may be deleted at any time; where it cannot be written, it is left out.
+Each is found by the hash of all that it depends on. Everything is JSON: a file that somebody else put there can
+make a template wrong, but cannot run code. A key contains the version of im, so that a new version never reads
+what an old one wrote. The cache may be deleted at any time; where it cannot be written, it is left out.
 """
 
 from __future__ import annotations

@@ -105,9 +105,15 @@ def _decode(value: Any, file: str) -> Any:  # noqa: ANN401 - JSON
 def _decode_map(content: list[Any], file: str, kind: type[Map]) -> Map:
     result = kind(file, (content[0][0], content[0][1]))
     for key, key_place, value_place, value in content[1:]:
-        item = value if kind is LazyMap else _decode(value, file)
+        item = _Undecoded(value) if kind is LazyMap else _decode(value, file)
         result.put(_decode(key, file), item, (file, tuple(key_place), tuple(value_place)))
     return result
+
+
+class _Undecoded(str):
+    """The JSON text of an entry that nobody looked at yet."""
+
+    __slots__ = ()
 
 
 class LazyMap(Map):
@@ -118,19 +124,22 @@ class LazyMap(Map):
     def __getitem__(self, key: object) -> Any:  # noqa: ANN401 - whatever a template holds
         """Return the entry, decoded."""
         value = super().__getitem__(key)
-        if isinstance(value, str):
+        if isinstance(value, _Undecoded):
             value = _decode(json.loads(value), self.file)
             super().__setitem__(key, value)
         return value
 
     def get(self, key: object, default: Any = None) -> Any:  # noqa: ANN401 - whatever a template holds
         """Return the entry, decoded, or ``default``."""
-        return self[key] if key in self else default
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
-    def items(self) -> Any:  # type: ignore[override] # noqa: ANN401 - an iterator does for all who ask
+    def items(self) -> Any:  # noqa: ANN401 - an iterator does for all who ask
         """Yield the entries, decoded."""
         return ((key, self[key]) for key in self)
 
-    def values(self) -> Any:  # type: ignore[override] # noqa: ANN401 - an iterator does for all who ask
+    def values(self) -> Any:  # noqa: ANN401 - an iterator does for all who ask
         """Yield the decoded entries."""
         return (self[key] for key in self)

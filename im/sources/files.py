@@ -1,7 +1,8 @@
 """Where the files of a template may come from, and nowhere else.
 
-An import or an artifact may be read from: the folder of the template and below; the folders of the import map and below; our own types,
-which every template imports as ``im/types.yaml``. Symbolic links are followed before the check, so that none leads outside.
+An import or an artifact may be read from: the folder of the template and below; the folders of the import map
+and below; our own types, which every template imports as ``im/types.yaml``. Symbolic links are followed
+before the check, so that none leads outside.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ class Import:
 def read_documents(sources: Sources, read: Reader, findings: Findings) -> tuple[list[Document], dict[str, Source]]:
     """Return the template and everything that it imports, and the source of each by the name that users see.
 
-    A file that is imported again (in a circle, or by two others) is read once. What is wrong with the text of an import that is not ours to
-    mend (a key twice) is a warning.
+    A file that is imported again (in a circle, or by two others) is read once. What is wrong with the text of
+    an import that is not ours to mend (a key twice) is a warning.
     """
     documents: list[Document] = []
     by_name: dict[str, Source] = {}

@@ -19,10 +19,11 @@ from im.sources.files import Refused, Source, Sources, file_digest, read_bytes
 from im.sources.imports import Reader, read_documents
 from im.topology import library
 from im.topology.build import build
-from im.topology.document import Document, Map, parse, plain_value
+from im.topology.document import Document, Map
 from im.topology.findings import Findings
 from im.topology.library import Question
 from im.topology.model import Finding, Mark, Topology
+from im.topology.reader import parse, plain_value
 from im.topology.software import Located
 
 NO_CACHE: Final = Cache(None)
@@ -34,8 +35,9 @@ def load(
 ) -> Topology:
     """Return the topology that ``template`` describes with ``inputs``.
 
-    ``import_map`` maps prefixes of imports (URLs) to folders; nothing is fetched from a network. ``cache`` is a folder for what was parsed
-    before. Raises :class:`im.errors.TemplateError` with all findings; warnings are in ``Topology.warnings``.
+    ``import_map`` maps prefixes of imports (URLs) to folders; nothing is fetched from a network. ``cache`` is
+    a folder for what was parsed before. Raises :class:`im.errors.TemplateError` with all findings; warnings
+    are in ``Topology.warnings``.
     """
     sources = Sources(template, import_map)
     kept = Cache(cache)
@@ -107,7 +109,10 @@ def _read(source: Source, cache: Cache = NO_CACHE) -> Parsed:
 
 @lru_cache(maxsize=1)
 def _normative() -> tuple[Document, ...]:
-    """TOSCA's own types: as tosca-parser ships them (found without its costly import), and ours for what it leaves out."""
+    """Return TOSCA's own types.
+
+    They are read as tosca-parser ships them (found without its costly import); ours are what it leaves out.
+    """
     spec = find_spec("toscaparser")
     folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
     paths = [path for folder in folders for path in sorted(folder.glob("elements/TOSCA_definition*.yaml"))]
@@ -120,7 +125,9 @@ def _normative() -> tuple[Document, ...]:
 
 
 def read_inputs(pairs: Sequence[str], files: Sequence[Path]) -> dict[str, object]:
-    """Return inputs from YAML ``files`` and from ``name=value`` pairs, whose values are read as YAML; pairs win, later ones win.
+    """Return inputs from YAML ``files`` and from ``name=value`` pairs, whose values are read as YAML.
+
+    Pairs win over files, and later ones over earlier ones.
 
     Raises :class:`im.errors.InputError`.
     """

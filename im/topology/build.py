@@ -1,4 +1,7 @@
-"""A template's documents and the user's inputs to a :class:`~im.topology.model.Topology`. Pure: all that it needs is handed in."""
+"""A template's documents and the user's inputs to a :class:`~im.topology.model.Topology`.
+
+Pure: all that it needs is handed in.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from im.topology import checks, library
+from im.topology.definitions import check_types
 from im.topology.document import Document, Map, as_map
 from im.topology.findings import Findings
 from im.topology.functions import FindFile, Resolver, Scope
@@ -14,7 +18,8 @@ from im.topology.inputs import read_inputs
 from im.topology.machines import FRONT_END, World, read_groups
 from im.topology.model import Finding, Mark, NodeGroup, Output, Topology
 from im.topology.nodes import read_nodes
-from im.topology.relations import order, relate
+from im.topology.order import order
+from im.topology.relations import relate
 from im.topology.software import Locate, anywhere, plain, read_software
 from im.topology.types import Types
 
@@ -33,10 +38,12 @@ def build(
     judge: Judge = library.judge,
     found: Sequence[Finding] = (),
 ) -> Topology:
-    """Return what the template says. The first document is the template, the others are what it imports and TOSCA's own types.
+    """Return what the template says.
 
-    ``locate`` finds implementations; ``found`` are findings made while reading. Raises :class:`im.errors.TemplateError` with all
-    findings at once.
+    The first document is the template, the others are what it imports and TOSCA's own types.
+
+    ``locate`` finds implementations; ``found`` are findings made while reading. Raises
+    :class:`im.errors.TemplateError` with all findings at once.
     """
     findings = Findings()
     findings.extend(found)
@@ -71,12 +78,15 @@ def _read_types(documents: Sequence[Document], findings: Findings) -> Types:
             checks.check_version(document, findings)
     checks.check_form(documents[0], findings)
     types = Types(documents, findings)
-    checks.check_types(types, findings)
+    check_types(types, findings)
     return types
 
 
 def _read_nodes(template: Map, types: Types, findings: Findings) -> tuple[Nodes, tuple[str, ...]]:
-    """Return the nodes and their order. Ends here where they require each other in a circle: nothing below could be followed."""
+    """Return the nodes and their order.
+
+    Ends here where they require each other in a circle: nothing below could be followed.
+    """
     nodes = read_nodes(template, types, findings)
     relate(nodes, template, types, findings)
     ordered = order(nodes, findings)

@@ -1,4 +1,7 @@
-"""TOSCA's functions: what can be known from the template is put in its place, what needs live nodes stays and is evaluated later."""
+"""TOSCA's functions.
+
+What can be known from the template is put in its place, what needs live nodes stays and is evaluated later.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ MAX_TEXT: Final = 1_000_000
 
 
 def evaluate(value: object, attributes: Attributes) -> object:
-    """Return ``value`` with every function in it replaced by what ``attributes`` (node template -> attribute -> value) say.
+    """Return ``value`` with every function in it replaced by what ``attributes`` say, by node template and name.
 
     What a node does not have yet (an address that it was not given) is None, and so is every text that is made with it.
     """
@@ -83,7 +86,10 @@ def _text_function(name: str, arguments: list[object]) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What SELF, HOST, SOURCE and TARGET mean where a value stands. ``relation``: the properties of a relationship that is SELF."""
+    """What SELF, HOST, SOURCE and TARGET mean where a value stands.
+
+    ``relation``: the properties of a relationship that is SELF.
+    """
 
     node: str = ""
     source: str = ""
@@ -127,7 +133,10 @@ class Resolver:
         self._steps = 0
 
     def resolve(self, value: object, scope: Scope, mark: Mark) -> object:
-        """Return ``value`` with its functions answered; those that need live nodes stay, with the names of nodes instead of SELF."""
+        """Return ``value`` with its functions answered.
+
+        Those that need live nodes stay, with the names of nodes instead of SELF.
+        """
         self._steps += 1
         if self._depth >= MAX_DEPTH or self._steps > MAX_STEPS:
             self._findings.error(
@@ -254,7 +263,7 @@ class Resolver:
         return {"get_attribute": [machine, *path]}
 
     def _property(self, node: NodeTemplate, name: str, path: list[object], mark: Mark, *, climb: bool) -> object:
-        if name in node.definitions or name in node.properties:
+        if name in node.definitions:
             return self._value(node, name, path, mark)
         if name in node.capabilities and path:
             values = node.capabilities[name].values
@@ -283,6 +292,9 @@ class Resolver:
         self._open.append((node.name, name))
         try:
             raw = node.properties.get(name)
-            return descend(self.resolve(raw, Scope(node.name), mark), path)
+            value = self.resolve(raw, Scope(node.name), mark)
+            if isinstance(value, Float) and node.definitions[name].schema.type == "version":
+                return value.text
+            return descend(value, path)
         finally:
             self._open.pop()

@@ -55,7 +55,7 @@ def _value(definition: Property, body: Map, given: Mapping[str, object], types: 
     name = definition.name
     if name in given and given[name] is not None:
         value = marked(given[name], definition.mark)
-        check_value(value, definition.schema, types, definition.mark, findings, f"the input '{name}'")
+        check_value(value, definition.schema, types, definition.mark, findings, what=f"the input '{name}'")
         return _typed(value, definition)
     if "value" in body:
         return body["value"]
@@ -67,7 +67,7 @@ def _value(definition: Property, body: Map, given: Mapping[str, object], types: 
             )
         return None
     what = f"the default of the input '{name}'"
-    check_value(definition.default, definition.schema, types, definition.default_mark, findings, what)
+    check_value(definition.default, definition.schema, types, definition.default_mark, findings, what=what)
     return _typed(definition.default, definition)
 
 

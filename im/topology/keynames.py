@@ -1,7 +1,8 @@
 """Which keynames TOSCA allows where, as a table, and the check of a document against it.
 
-A shape is a word of the small language below: ``text``, ``any``, ``flag``, ``{x}`` (a mapping whose values are x), ``[x]``, ``[{x}]`` (a list of
-one-entry mappings), ``x|y`` or the name of another shape of the table. ``*`` stands for every other key.
+A shape is a word of the small language below: ``text``, ``any``, ``flag``, ``{x}`` (a mapping whose values
+are x), ``[x]``, ``[{x}]`` (a list of one-entry mappings), ``x|y`` or the name of another shape of the table.
+``*`` stands for every other key.
 """
 
 from __future__ import annotations
@@ -182,7 +183,8 @@ SHAPES: Final[dict[str, dict[str, str]]] = {
         "artifacts": "{artifact}",
     },
     "relationship_type": _ENTITY
-    | {"properties": "{property}", "attributes": "{property}", "interfaces": "{interface}", "valid_target_types": "list"},
+    | {"properties": "{property}", "attributes": "{property}", "interfaces": "{interface}"}
+    | {"valid_target_types": "list"},
     "capability_type": _ENTITY
     | {"properties": "{property}", "attributes": "{property}", "valid_source_types": "list"},
     "interface_type": _ENTITY | {"inputs": "{property}", "operations": "{typed_operation}", "notifications": "map"}
@@ -205,8 +207,8 @@ SHAPES: Final[dict[str, dict[str, str]]] = {
 SHAPES["parameter"] = SHAPES["property"] | {"value": "any"}
 SHAPES["output"] = SHAPES["parameter"]
 _TEXT_INSTEAD: Final = frozenset(
-    ("repository", "operation", "typed_operation", "implementation", "artifact", "requirement", "schema", "capability_definition",
-     "requirement_definition", "requirement_relationship")
+    ("repository", "operation", "typed_operation", "implementation", "artifact", "requirement", "schema",
+     "capability_definition", "requirement_definition", "requirement_relationship")
 )  # fmt: skip
 """Shapes with a short form: one plain value."""
 _REQUIRED: Final[dict[str, tuple[str, ...]]] = {

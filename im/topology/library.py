@@ -1,4 +1,6 @@
-"""tosca-parser as the second judge of a template: what our own checks let through is handed to it, already read and merged.
+"""tosca-parser as the second judge of a template.
+
+What our own checks let through is handed to it, already read and merged.
 
 Its import costs a quarter of a second and its collector of errors is global: both stay in here.
 """
@@ -10,7 +12,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from im.topology.document import Document, Float, Map
 from im.topology.functions import descend
@@ -19,16 +21,16 @@ from im.topology.model import Finding, Mark
 from im.topology.syntax import call, is_function
 from im.topology.types import SECTIONS, TypeDefinition, Types
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
 _LOCK: Final = threading.Lock()
 _TOPOLOGY: Final = "topology_template"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A template as plain data with only the types that it uses, and the values of its inputs. ``root`` gives findings their place."""
+    """A template as plain data with only the types that it uses, and the values of its inputs.
+
+    ``root`` gives findings their place.
+    """
 
     template: Mapping[str, Any]
     inputs: Mapping[str, object]
@@ -73,14 +75,20 @@ def _named(value: object, types: Types) -> Iterator[TypeDefinition]:
 
 
 class _Plain:
-    """Makes plain data of a template, and says in the words of TOSCA 1.0 what tosca-parser does not know of later versions."""
+    """Makes plain data of a template, in the words of TOSCA 1.0.
+
+    What later versions write in another way, and templates for IM too, tosca-parser does not know.
+    """
 
     def __init__(self, types: Types, inputs: Mapping[str, object]) -> None:
         self._types = types
         self._inputs = inputs
 
     def topology(self, topology: Map) -> dict[str, Any]:
-        """Inputs are filled in, conditions on machines are their numbers, operations stand directly in their interface."""
+        """Return the topology with its inputs filled in.
+
+        Conditions on machines are their numbers, operations stand directly in their interface.
+        """
         result: dict[str, Any] = self.value(
             {key: item for key, item in topology.items() if key not in {"inputs", "policies"}}
         )
@@ -129,8 +137,8 @@ def _flatten(entity: object) -> None:
 def judge(asked: Question) -> tuple[Finding, ...]:
     """Return what tosca-parser has against the template.
 
-    What it says is wrong is an error. Where it breaks on the template instead of judging it, that is a warning: our own checks have
-    passed the template, and it does not know all that TOSCA allows.
+    What it says is wrong is an error. Where it breaks on the template instead of judging it, that is a
+    warning: our own checks have passed the template, and it does not know all that TOSCA allows.
     """
     if _TOPOLOGY not in asked.template:
         return ()
@@ -143,7 +151,7 @@ def judge(asked: Question) -> tuple[Finding, ...]:
     return tuple(Finding(_place(message, asked.root), "tosca-parser", message) for message in messages)
 
 
-def _parser() -> ModuleType:
+def _parser() -> Any:  # noqa: ANN401 - tosca-parser has no types
     logging.getLogger("tosca").setLevel(logging.CRITICAL)
     import toscaparser.tosca_template as module
 
@@ -155,7 +163,10 @@ def _ask(module: Any, asked: Question) -> tuple[str, ...]:  # noqa: ANN401 - tos
 
     class Template(module.ToscaTemplate):  # type: ignore[misc]
         def _validate_relationship_occurences(self) -> None:
-            """Leave out a check of 2.13 and later that rejects templates which deploy well; ours is in im.topology.relations."""
+            """Leave out a check of 2.13 and later that rejects templates which deploy well.
+
+            Ours is in im.topology.relations.
+            """
 
     try:
         Template(yaml_dict_tpl=dict(asked.template), parsed_params=dict(asked.inputs))

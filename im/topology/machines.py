@@ -50,7 +50,7 @@ class World:
         return self.resolver.resolve(node.properties.get(name), Scope(node.name), node.properties.value_mark(name))
 
     def capability(self, node: NodeTemplate, capability: str, name: str) -> object:
-        """Return a capability property's value with its functions answered; the number of ``{greater_or_equal: number}``."""
+        """Return a capability property's value with its functions answered, see :func:`lower_bound`."""
         if capability not in node.capabilities:
             return None
         values = node.capabilities[capability].values
@@ -64,7 +64,7 @@ class World:
 
 
 def lower_bound(value: object) -> object:
-    """Return the number of a condition that templates write for a number (``{greater_or_equal: 4}``), else the value itself."""
+    """Return the number in a condition that stands for one (``{greater_or_equal: 4}``), else the value itself."""
     if isinstance(value, dict) and len(value) == 1:
         operator, argument = next(iter(value.items()))
         if operator in {"equal", "greater_or_equal"}:
@@ -99,14 +99,14 @@ def _group(world: World, node: NodeTemplate, networks: dict[str, Network]) -> No
         works=boolean(world.property(node, "works")) is not False,
         shared=tuple(sorted({str(world.property(world.nodes[link.target], "path")) for link in node.relations
                              if link.target and world.is_a(world.nodes[link.target], SHARED)})),
-        on_failure=cast("Literal['keep', 'replace', 'abort']", _word(world.property(node, "on_failure"), ("keep", "replace", "abort"))),
+        on_failure=_on_failure(world.property(node, "on_failure")),
         removal_list=_texts(world.capability(node, "scalable", "removal_list")),
         mark=node.mark,
     )  # fmt: skip
 
 
-def _word(value: object, allowed: tuple[str, ...]) -> str:
-    return value if isinstance(value, str) and value in allowed else allowed[0]
+def _on_failure(value: object) -> Literal["keep", "replace", "abort"]:
+    return "replace" if value == "replace" else "abort" if value == "abort" else "keep"
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -140,7 +140,10 @@ def _count_mark(node: NodeTemplate) -> Mark:
 
 
 def _limits(world: World, node: NodeTemplate) -> tuple[int, int]:
-    """Only limits that the template itself sets count: the types' default of one instance would forbid every cluster."""
+    """Return the fewest and the most nodes that the template itself wants.
+
+    A type's default does not count: TOSCA's own, one instance, would forbid every cluster.
+    """
     low = integer(world.property(node, "min_count"))
     high = integer(world.property(node, "max_count"))
     if low is None and world.assigned(node, "scalable", "min_instances"):
@@ -175,7 +178,7 @@ def _operating_system(world: World, node: NodeTemplate) -> OperatingSystem:
 
 
 def image_name(reference: str) -> str:
-    """Return the id in a reference such as ``ost://cloud.example.org/id``, which templates written for IM use; else all of it."""
+    """Return the id in IM's references (``ost://cloud.example.org/id``), any other name as it is."""
     scheme, separator, rest = reference.partition("://")
     return rest.rpartition("/")[2] if separator and scheme == "ost" else reference
 
@@ -190,7 +193,10 @@ def _network(world: World, node: NodeTemplate) -> Network:
 
 
 def _attachments(world: World, node: NodeTemplate, networks: dict[str, Network]) -> tuple[tuple[str, ...], bool]:
-    """Return the networks of a machine in the order of its ports; those that its endpoint asks for where it has no port."""
+    """Return the networks of a machine, and whether one is public.
+
+    They come in the order of its ports; where it has no port, its endpoint says which.
+    """
     ports = sorted(
         (integer(world.property(port, "order")) or 0, index, link.target)
         for index, port in enumerate(world.of_type(PORT))
@@ -206,7 +212,11 @@ def _attachments(world: World, node: NodeTemplate, networks: dict[str, Network])
 
 
 def _endpoint_networks(wanted: str, networks: dict[str, Network]) -> list[str]:
-    """``PUBLIC``, ``PRIVATE``, or a network of the cloud: ``name``, ``name.PUBLIC``, ``name,pool``. A public machine is on the private one too."""
+    """Return the networks that an endpoint wants.
+
+    It says ``PUBLIC``, ``PRIVATE``, or a network of the cloud: ``name``, ``name.PUBLIC``, ``name,pool``. A public
+    machine is on the private one too.
+    """
     name, _, kind = (
         wanted.partition(",")[0].rpartition(".")
         if wanted.upper().endswith((".PUBLIC", ".PRIVATE"))
@@ -258,7 +268,10 @@ def _port_range(wanted: object, protocol: str, cidr: str) -> Port | None:
 
 
 def _with_front_end(world: World, groups: list[NodeGroup]) -> tuple[NodeGroup, ...]:
-    """Our own FrontEnd, else the first public group that has a node, else the first group that has one, else the first."""
+    """Mark the front-end.
+
+    It is our own FrontEnd, else the first public group that has a node, else the first that has one, else the first.
+    """
     own = [group for group in groups if world.types.derives("node", group.type, FRONT_END)]
     for other in own[1:]:
         world.findings.error(

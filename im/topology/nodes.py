@@ -65,21 +65,27 @@ class NodeTemplate:
 
 
 def read_nodes(topology: Map, types: Types, findings: Findings) -> dict[str, NodeTemplate]:
-    """Return the node templates whose type is known; the others are findings. Relations are added by :mod:`im.topology.relations`."""
+    """Return the node templates whose type is known; the others are findings.
+
+    Relations are added by :mod:`im.topology.relations`.
+    """
     section = as_map(topology.get("node_templates"))
     nodes: dict[str, NodeTemplate] = {}
     for key, body in section.items():
-        if isinstance(body, Map) and isinstance(body.get("type"), str):
+        if not isinstance(key, str):
+            findings.error(section.key_mark(key), "form", f"the name of a node must be a text, not {key}", "quote it")
+        elif isinstance(body, Map) and isinstance(body.get("type"), str):
             found = types.find("node", body["type"])
             if found is None:
                 message = f"there is no node type '{body['type']}'"
                 findings.error(body.value_mark("type"), "unknown-type", message, types.suggestion("node", body["type"]))
             else:
-                nodes[str(key)] = _read_node(str(key), found.name, body, section.key_mark(key), types, findings)
+                nodes[key] = _read_node(key, found.name, section, types, findings)
     return nodes
 
 
-def _read_node(name: str, kind: str, body: Map, mark: Mark, types: Types, findings: Findings) -> NodeTemplate:
+def _read_node(name: str, kind: str, section: Map, types: Types, findings: Findings) -> NodeTemplate:
+    body, mark = section[name], section.key_mark(name)
     definitions = properties_of(types.merged("node", kind, "properties"), types)
     for key in ("copy", "directives", "node_filter"):
         if key in body:
@@ -145,7 +151,7 @@ def _join(*sections: Map) -> Map:
 
 
 def join_interfaces(chain: Any, own: object) -> Map:  # noqa: ANN401 - a chain of type definitions
-    """Return the operations of every interface (``Standard``: ``configure``: ...), the nearest definition over the inherited ones."""
+    """Return the operations of every interface, the nearest definition over the inherited ones."""
     joined = Map()
     for section in [found.body.get("interfaces") for found in reversed(chain)] + [own]:
         interfaces = as_map(section)

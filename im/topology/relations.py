@@ -1,4 +1,4 @@
-"""Requirements: which node fulfils which, what nothing fulfils, what runs in a circle, and the order that follows."""
+"""Requirements: which node fulfils which, and what nothing fulfils."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from im.topology.nodes import HOSTED_ON, NodeTemplate, Relation, join_interfaces
 from im.topology.schema import properties_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from im.topology.types import Types
 
 Nodes = dict[str, NodeTemplate]
@@ -20,11 +18,14 @@ _ROOT: Final = "tosca.relationships.DependsOn"
 
 
 def relate(nodes: Nodes, topology: Map, types: Types, findings: Findings) -> None:
-    """Give every node its relations, and report requirements that are unknown, aim at nothing, or lack a node that fulfils them."""
+    """Give every node its relations.
+
+    Requirements that are unknown, aim at nothing, or lack a node that fulfils them are findings.
+    """
     templates = as_map(topology.get("relationship_templates"))
     declared = {str(name) for name in as_map(topology.get("node_templates"))}
     for node in nodes.values():
-        finder = _Finder(node, nodes, declared, templates, types, findings)
+        finder = _Finder(node, nodes, declared, templates, types, findings=findings)
         for name, assignment, holder in requirement_items(node.body):
             node.relations.append(finder.relation(name, assignment, holder))
         _check_required(node, types, findings)
@@ -32,7 +33,7 @@ def relate(nodes: Nodes, topology: Map, types: Types, findings: Findings) -> Non
 
 class _Finder:
     def __init__(
-        self, node: NodeTemplate, nodes: Nodes, declared: set[str], templates: Map, types: Types, findings: Findings
+        self, node: NodeTemplate, nodes: Nodes, declared: set[str], templates: Map, types: Types, *, findings: Findings
     ) -> None:
         self._node = node
         self._nodes = nodes
@@ -46,14 +47,9 @@ class _Finder:
         mark = holder.key_mark(name)
         definition = self._definition(name, mark)
         body = as_map(assignment)
-        spot = (
-            holder.value_mark(name)
-            if isinstance(assignment, str)
-            else body.value_mark("node")
-            if "node" in body
-            else mark
-        )
-        target = self._target(name, assignment if isinstance(assignment, str) else body.get("node"), definition, spot)
+        wanted = assignment if isinstance(assignment, str) else body.get("node")
+        spot = holder.value_mark(name) if wanted is assignment else body.value_mark("node") if "node" in body else mark
+        target = self._target(name, wanted, definition, spot)
         if target in self._nodes:
             self._check_fulfils(name, target, definition, body, spot)
         kind, properties, interfaces = self._relationship(definition, body, mark)
@@ -161,8 +157,8 @@ def _short_definition(capability: str) -> Map:
 def _check_required(node: NodeTemplate, types: Types, findings: Findings) -> None:
     """A node that must be hosted and is not hosted by anything is an error; other open requirements are only doubtful.
 
-    Types in use leave required requirements open on purpose (they host the node through another one), so that a strict count of
-    occurrences would reject templates that deploy well.
+    Types in use leave required requirements open on purpose (they host the node through another one), so that
+    a strict count of occurrences would reject templates that deploy well.
     """
     assigned = {link.name for link in node.relations}
     hosted = any(types.derives("relationship", link.type, HOSTED_ON) for link in node.relations)
@@ -183,44 +179,6 @@ def _check_required(node: NodeTemplate, types: Types, findings: Findings) -> Non
 def _lowest(occurrences: object) -> int:
     first = occurrences[0] if isinstance(occurrences, list) and occurrences else 1
     return first if isinstance(first, int) else 1
-
-
-def order(nodes: Nodes, findings: Findings) -> tuple[str, ...]:
-    """Return the nodes, required ones first; report every circle of requirements once, at the requirement that closes it."""
-    done: dict[str, None] = {}
-    for start in nodes:
-        path: dict[str, None] = {}
-        stack: list[tuple[str, int]] = [(start, 0)]
-        while stack:
-            name, position = stack.pop()
-            if position == 0:
-                if name in done:
-                    continue
-                path[name] = None
-            links = nodes[name].relations
-            if position < len(links):
-                stack.append((name, position + 1))
-                _follow(links[position], path, stack, nodes, done, findings)
-            else:
-                path.pop(name, None)
-                done[name] = None
-    return tuple(done)
-
-
-def _follow(
-    link: Relation,
-    path: Mapping[str, None],
-    stack: list[tuple[str, int]],
-    nodes: Nodes,
-    done: Mapping[str, None],
-    findings: Findings,
-) -> None:
-    if link.target in path:
-        names = [*path][[*path].index(link.target) :]
-        circle = " -> ".join([*names, link.target])
-        findings.error(link.mark, "cycle", f"the requirements run in a circle: {circle}", "one of them must go")
-    elif link.target in nodes and link.target not in done:
-        stack.append((link.target, 0))
 
 
 def machine_of(name: str, nodes: Nodes, types: Types) -> str:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from im.topology.types import Types
 
 OPERATORS: Final = frozenset(
-    ("equal", "greater_than", "greater_or_equal", "less_than", "less_or_equal", "in_range", "valid_values", "length", "min_length",
-     "max_length", "pattern", "schema")
+    ("equal", "greater_than", "greater_or_equal", "less_than", "less_or_equal", "in_range", "valid_values",
+     "length", "min_length", "max_length", "pattern", "schema")
 )  # fmt: skip
 MAX_NESTING: Final = 16
 
@@ -100,7 +100,10 @@ def constraints_of(section: object) -> tuple[Constraint, ...]:
 
 
 def native(schema: Schema, types: Types) -> Schema:
-    """Return the primitive that a data type refines (``PortDef`` is an integer), with all conditions; else ``schema`` itself."""
+    """Return the primitive that a data type refines (``PortDef`` is an integer), with all conditions.
+
+    Else ``schema`` itself.
+    """
     if schema.type in PRIMITIVES or not schema.type:
         return schema
     constraints = schema.constraints

@@ -188,7 +188,10 @@ class _Reader:
 
 
 def _reference(implementation: object, mark: Mark, node: NodeTemplate) -> tuple[str, str]:
-    """Return the file that an implementation names (directly, as ``primary`` or ``file``, or by an artifact), and where that is written."""
+    """Return the file that an implementation names (directly, as ``primary`` or ``file``, or by an artifact).
+
+    And where that is written.
+    """
     file = mark.file
     while isinstance(implementation, Map):
         implementation = implementation.get("primary", implementation.get("file"))

@@ -1,4 +1,7 @@
-"""The types that a template may use: those of TOSCA itself, those that it imports and its own, with what they inherit."""
+"""The types that a template may use.
+
+Those of TOSCA itself, those that it imports and its own, with what they inherit.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +40,24 @@ _PREFIXES: Final[dict[Kind, tuple[str, ...]]] = {
     "policy": ("tosca.policies.",),
 }
 PRIMITIVES: Final = frozenset(
-    ("string", "integer", "float", "boolean", "timestamp", "range", "list", "map", "version", "null", "json", "xml")
-    + tuple(f"scalar-unit.{kind}" for kind in ("size", "time", "frequency", "bitrate"))
+    (
+        "string",
+        "integer",
+        "float",
+        "boolean",
+        "timestamp",
+        "range",
+        "list",
+        "map",
+        "version",
+        "null",
+        "json",
+        "xml",
+        "scalar-unit.size",
+        "scalar-unit.time",
+        "scalar-unit.frequency",
+        "scalar-unit.bitrate",
+    )
 )
 
 
@@ -54,7 +73,10 @@ class TypeDefinition:
 
     @property
     def body(self) -> Map:
-        """What is written; read no earlier than needed, because sections from a cache decode each type when it is looked at."""
+        """What is written.
+
+        Read no earlier than needed, because sections from a cache decode each type when it is looked at.
+        """
         return as_map(self.section.get(self.name))
 
 
@@ -142,7 +164,8 @@ class Types:
     def merged(self, kind: Kind, name: object, section: str) -> Map:
         """Return the entries of ``section`` (``properties``, ``capabilities``, ...) of a type and its ancestors.
 
-        An entry that is written again refines the inherited one, key by key. ``requirements`` may be a list of one-entry mappings.
+        An entry that is written again refines the inherited one, key by key. ``requirements`` may be a list
+        of one-entry mappings.
         """
         key = (kind, str(name), section)
         if key not in self._merged:

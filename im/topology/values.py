@@ -25,13 +25,13 @@ MAX_PATTERN_TEXT: Final = 256
 """Longer texts are not matched against patterns, which a hostile template could make take for ever."""
 
 
-def check_value(value: object, schema: Schema, types: Types, mark: Mark, findings: Findings, what: str) -> None:
+def check_value(value: object, schema: Schema, types: Types, mark: Mark, findings: Findings, *, what: str) -> None:
     """Report what keeps ``value`` from being of ``schema``. Functions that wait for the nodes are left alone."""
     schema = native(schema, types)
     if value is None or not schema.type or is_function(value):
         return
     if types.find("data", schema.type) is not None and schema.type not in _READERS:
-        _check_data(value, schema, types, mark, findings, what)
+        _check_data(value, schema, types, mark, findings, what=what)
         return
     reader = _READERS.get(schema.type)
     if reader is not None and not reader(value):
@@ -40,7 +40,7 @@ def check_value(value: object, schema: Schema, types: Types, mark: Mark, finding
         )
         return
     _check_entries(value, schema, types, findings, what)
-    _check_constraints(value, schema, mark, findings, what)
+    _check_constraints(value, schema, mark, findings, what=what)
 
 
 def _noun(name: str) -> str:
@@ -70,16 +70,18 @@ def _check_entries(value: object, schema: Schema, types: Types, findings: Findin
     if schema.type == "list" and isinstance(value, Seq):
         for index, item in enumerate(value):
             if schema.entry is not None:
-                check_value(item, schema.entry, types, value.value_mark(index), findings, f"item {index} of {what}")
+                check_value(
+                    item, schema.entry, types, value.value_mark(index), findings, what=f"item {index} of {what}"
+                )
     if schema.type == "map" and isinstance(value, Map):
         for key, item in value.items():
             if schema.entry is not None:
-                check_value(item, schema.entry, types, value.value_mark(key), findings, f"'{key}' of {what}")
+                check_value(item, schema.entry, types, value.value_mark(key), findings, what=f"'{key}' of {what}")
             if schema.key is not None:
-                check_value(key, schema.key, types, value.key_mark(key), findings, f"the key '{key}' of {what}")
+                check_value(key, schema.key, types, value.key_mark(key), findings, what=f"the key '{key}' of {what}")
 
 
-def _check_data(value: object, schema: Schema, types: Types, mark: Mark, findings: Findings, what: str) -> None:
+def _check_data(value: object, schema: Schema, types: Types, mark: Mark, findings: Findings, *, what: str) -> None:
     known = properties_of(types.merged("data", schema.type, "properties"), types)
     if not isinstance(value, Map):
         if known:
@@ -94,7 +96,7 @@ def _check_data(value: object, schema: Schema, types: Types, mark: Mark, finding
         return
     for key, item in value.items():
         if str(key) in known:
-            check_value(item, known[str(key)].schema, types, value.value_mark(key), findings, f"'{key}' of {what}")
+            check_value(item, known[str(key)].schema, types, value.value_mark(key), findings, what=f"'{key}' of {what}")
         else:
             hint = did_you_mean(str(key), known) or f"known: {', '.join(known)}"
             findings.error(value.key_mark(key), "unknown-property", f"{what} has no '{key}'", hint)
@@ -103,7 +105,7 @@ def _check_data(value: object, schema: Schema, types: Types, mark: Mark, finding
             findings.error(mark, "missing-property", f"{what} needs '{key}'", f"it is a {schema.type}")
 
 
-def _check_constraints(value: object, schema: Schema, mark: Mark, findings: Findings, what: str) -> None:
+def _check_constraints(value: object, schema: Schema, mark: Mark, findings: Findings, *, what: str) -> None:
     for constraint in schema.constraints:
         try:
             holds = satisfies(value, constraint, schema.type)
@@ -127,7 +129,10 @@ def _condition(constraint: Constraint) -> str:
 
 
 def satisfies(value: object, constraint: Constraint, kind: str) -> bool:
-    """Tell whether a value of the primitive type ``kind`` keeps a constraint. Raises where the two cannot be compared."""
+    """Tell whether a value of the primitive type ``kind`` keeps a constraint.
+
+    Raises where the two cannot be compared.
+    """
     argument = cast("Any", constraint.argument)
     compare: dict[str, Callable[[Any], bool]] = {
         "equal": lambda number: bool(number == _number(argument, kind)),
