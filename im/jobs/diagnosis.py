@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,12 +83,13 @@ def _togetherness(ranks: int, code: int, reports: Sequence[Mapping[str, Any]], e
         hint = "nodes must reach each other on all TCP ports of the cluster's network"
         return f"{ranks} ranks did not find each other in time", hint
     if code or len(reports) != ranks:
-        return _last_words(errors) or f"exit code {code}, {len(reports)} of {ranks} ranks reported", ""
+        return _telling_line(errors) or f"exit code {code}, {len(reports)} of {ranks} ranks reported", ""
     sums = [report["sum"] for report in reports]
     return ("", "") if set(sums) == {ranks * (ranks + 1) // 2} else (f"the sum over all ranks is wrong: {sums}", "")
 
 
-def _last_words(errors: str) -> str:
-    """Return the last telling lines of mpirun, without its rulers."""
+def _telling_line(errors: str) -> str:
+    """Return what a rank or mpirun gave as the error, without mpirun's rulers and summary."""
     lines = [line.strip() for line in errors.splitlines() if line.strip(" -=\r")]
-    return " ".join(lines[-3:])
+    telling = [line for line in lines if re.search(r"error|unable|cannot|not found|denied|refused", line, re.IGNORECASE)]
+    return (telling or lines or [""])[0]
