@@ -32,6 +32,8 @@ class Capability(StrEnum):
     CONSOLE = "console"
     DIRECT = "direct"
     """Every node's private address is reachable from the client."""
+    SHARED_CORES = "shared-cores"
+    """Nodes run on the same cores, whatever their size: no process may be bound to a core."""
 
 
 @dataclass(frozen=True, slots=True)
