@@ -91,5 +91,7 @@ def _togetherness(ranks: int, code: int, reports: Sequence[Mapping[str, Any]], e
 def _telling_line(errors: str) -> str:
     """Return what a rank or mpirun gave as the error, without mpirun's rulers and summary."""
     lines = [line.strip() for line in errors.splitlines() if line.strip(" -=\r")]
-    telling = [line for line in lines if re.search(r"error|unable|cannot|not found|denied|refused", line, re.IGNORECASE)]
+    telling = [
+        line for line in lines if re.search(r"error|unable|cannot|not found|denied|refused", line, re.IGNORECASE)
+    ]
     return (telling or lines or [""])[0]

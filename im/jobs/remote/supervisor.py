@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -132,6 +133,53 @@ class Wards:
 # ------------------------------------------------------------------------------------------------ the job
 
 
+NOISE = re.compile(rb"\[[^\]]{1,80}\] plm:rsh: Warning: setpgid\(.*\n?")
+
+
+def sieve(text: bytes) -> tuple[bytes, bytes]:
+    """Split what mpirun wrote into what the user shall see now, and the start of a line that may yet be noise.
+
+    The noise: mpirun says at almost every start that it was slower than its own child, which means nothing.
+    """
+    lines = text.splitlines(keepends=True)
+    rest = b""
+    if lines and lines[-1].startswith(b"[") and not lines[-1].endswith(b"\n") and len(lines[-1]) < 200:
+        rest = lines.pop()
+    return b"".join(line for line in lines if not NOISE.fullmatch(line)), rest
+
+
+class Errors:
+    """The command's stderr on its way to ours: everything as it comes, but for the noise."""
+
+    def __init__(self) -> None:
+        self._ours, self.theirs = os.pipe()
+        self._thread = threading.Thread(target=self._forward, daemon=True)
+
+    def start(self) -> None:
+        """Begin, once the command has its end."""
+        os.close(self.theirs)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Wait for the last words; not for ever, in case that somebody still holds the other end."""
+        if self._thread.ident:
+            self._thread.join(2)
+
+    def _forward(self) -> None:
+        rest = b""
+        with contextlib.suppress(OSError):  # nobody reads any more: the command learns it from its own end
+            while text := os.read(self._ours, 65536):
+                shown, rest = sieve(rest + text)
+                self._show(shown)
+            self._show(rest)
+        os.close(self._ours)
+
+    @staticmethod
+    def _show(text: bytes) -> None:
+        while text:
+            text = text[os.write(2, text) :]
+
+
 class Watch:
     """Waits for the child's end, an order on stdin, or a signal to us, whichever comes first."""
 
@@ -198,28 +246,32 @@ def run(folder: Path) -> int:
     job = json.loads((folder / "job.json").read_text())
     grace = float(job["grace"])
     wards = Wards(job["id"], job["here"], job["nodes"], job["agent"], grace)
+    errors = Errors()
     status: dict[str, Any] = {"code": OUR_FAULT}
     try:
-        status = perform(job, grace)
+        status = perform(job, errors, grace)
     except OSError as error:
         status["error"] = f"cannot start {job['argv'][0]}: {error.strerror}"
     finally:
         status["left"] = wards.dismiss()
+        errors.finish()
         new = folder / "status.json.new"
         new.write_text(json.dumps(status))
         new.rename(folder / "status.json")
     return int(status["code"])
 
 
-def perform(job: dict[str, Any], grace: float) -> dict[str, Any]:
+def perform(job: dict[str, Any], errors: Errors, grace: float) -> dict[str, Any]:
     """Start the command, attend to it, and say how it went."""
     child = subprocess.Popen(
         job["argv"],
         cwd=job["directory"],
         env={**os.environ, **job["env"], "IM_JOB": job["id"]},
         stdin=subprocess.DEVNULL,
+        stderr=errors.theirs,
         start_new_session=True,
     )
+    errors.start()
     reason = attend(child, Watch(child, float(job["patience"])), grace)
     code = child.wait()
     return {"code": code if code >= 0 else 128 - code, "reason": reason}

@@ -173,3 +173,23 @@ def test_the_mark_covers_descendants_that_have_lost_it_but_no_strangers(tmp_path
     process(900004, 1, b"IM_JOB=j12\0")
     process(900005, 900001, b"", state=b"Z")
     assert supervisor.marked("j1", str(tmp_path)) == {900001, 900002, 900003}
+
+
+NOISE = b"[front:00964] plm:rsh: Warning: setpgid(970,970) failed in parent with errno=Permission denied(13)\n"
+
+
+def test_a_warning_that_means_nothing_is_kept_from_the_user(job):
+    _, _, errors = job.start(f"echo one >&2; printf '%s' '{NOISE.decode()}' >&2; echo two >&2").finish()
+    assert errors == b"one\ntwo\n"
+
+
+def test_a_line_that_may_yet_be_that_warning_waits_for_its_end_and_no_other_does():
+    assert supervisor.sieve(b"a\n" + NOISE + b"b") == (b"a\nb", b"")
+    assert supervisor.sieve(b"a\n" + NOISE[:30]) == (b"a\n", NOISE[:30])
+    assert supervisor.sieve(b"[1] other\n" + b"[" + b"x" * 300) == (b"[1] other\n[" + b"x" * 300, b"")
+    assert supervisor.sieve(b"") == (b"", b"")
+
+
+def test_errors_arrive_while_the_program_runs(job):
+    job.start("printf 'how many? ' >&2; sleep 300")
+    assert job.process.stderr.read(10) == b"how many? "
