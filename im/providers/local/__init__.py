@@ -1,8 +1,8 @@
-"""Provider ``local``: every node is a Linux host of its own on this machine, made of namespaces, an overlay and cgroups.
+"""Provider ``local``: every node is a Linux host of its own on this machine, of namespaces, an overlay and cgroups.
 
-``image`` makes the base image once; ``network`` gives an infrastructure its bridge and its way out; ``spawn`` is the short-lived
-helper process that makes nodes, ``rootfs`` what a node's first process does before it becomes its init; ``state`` keeps the marks on
-disk; ``provider`` puts them together behind :class:`im.providers.base.Provider`.
+``image`` makes the base image once; ``network`` gives an infrastructure its bridge and its way out; ``spawn`` is the
+short-lived helper process that makes nodes, ``rootfs`` what a node's first process does before it becomes its init;
+``state`` keeps the marks on disk; ``provider`` puts them together behind :class:`im.providers.base.Provider`.
 
 ``spawn`` runs in a bare interpreter, so this package imports nothing by itself.
 """

@@ -1,8 +1,8 @@
 """Limits of nodes by control groups: version 1, version 2 and hybrids, as ``/proc/self/mounts`` shows them.
 
-A node has one group per hierarchy, ``im-<infrastructure>/<node>`` below the mount point, and joins all of them: a hierarchy
-that it did not join would show it the whole machine. In version 2 its processes sit in a leaf ``init``, because a group with
-processes cannot hand controllers down to groups of its own (Docker in a node needs them).
+A node has one group per hierarchy, ``im-<infrastructure>/<node>`` below the mount point, and joins all of them: a
+hierarchy that it did not join would show it the whole machine. In version 2 its processes sit in a leaf ``init``,
+because a group with processes cannot hand controllers down to groups of its own (Docker in a node needs them).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HANDED_DOWN = ("cpu", "memory", "pids")
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """One mounted hierarchy. ``options`` are what a mount of it in a node needs (``cpu,cpuacct``, ``none,name=systemd``)."""
+    """One mounted hierarchy. ``options``: for a mount of it in a node (``cpu,cpuacct``, ``none,name=systemd``)."""
 
     mount: Path
     version: Literal[1, 2]
@@ -58,7 +58,7 @@ def _version_one(where: Path, options: Sequence[str]) -> Hierarchy | None:
 
 
 def create(all_of: Sequence[Hierarchy], infrastructure: str, node: str, cpus: int, memory: int) -> tuple[str, ...]:
-    """Make the groups of a node and set its limits; return the ``cgroup.procs`` files that its first process writes to."""
+    """Make the groups of a node with its limits; return the ``cgroup.procs`` files that its first process joins."""
     files = []
     for one in all_of:
         parent = one.mount / f"im-{infrastructure}"
@@ -96,7 +96,7 @@ def _limit(hierarchy: Hierarchy, group: Path, cpus: int, memory: int) -> None:
         if (file := group / name).exists():
             file.write_text(value)
     if hierarchy.version == 1 and "devices" in hierarchy.controllers:
-        (group / "devices.deny").write_text("b *:* rwm")
+        (group / "devices.deny").write_text("b *:* rw")
 
 
 def _limits(version: Literal[1, 2], cpus: int, memory: int) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """The rules of one infrastructure: nodes go out through this machine's address, and nothing comes in uncalled.
 
-All rules carry the comment ``im-local <infrastructure>``, are added in one ``iptables-restore`` and are found again by the comment.
-They stand before the machine's own rules of FORWARD, so that a policy of DROP (Docker's) does not cut the nodes off.
+All rules carry the comment ``im-local <infrastructure>``, are added in one ``iptables-restore`` and are found again by
+the comment. They stand before the machine's own rules of FORWARD, so that a policy of DROP (Docker's) does not cut the
+nodes off.
 """
 
 from __future__ import annotations

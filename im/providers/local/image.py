@@ -1,4 +1,4 @@
-"""The base image: made once with mmdebstrap, cached in a folder whose name is a digest of everything that went into it."""
+"""The base image: made once with mmdebstrap, cached in a folder whose name is a digest of all that went into it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from im.errors import NoCapacity, NotPermitted, ProviderError
 from im.plan.model import Image
+from im.providers.local.files import write_file
 from im.providers.local.locks import locked
 
 Progress = Callable[[int, int, str], None]
@@ -49,6 +49,7 @@ _SETTINGS = {
     "Binary::apt::APT::Keep-Downloaded-Packages": "true",
     "DPkg::Lock::Timeout": "120",
 }
+_ALONE = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _UNUSED_PATHS = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
 
 _SSHD = """\
@@ -124,7 +125,7 @@ class ImageCache:
     def ensure(self, recipe: Recipe, progress: Progress) -> Path:
         """Return the image's folder; make it if it is not there. Two processes never make it at once.
 
-        Raises :class:`im.errors.NoCapacity` when the disk is full, :class:`im.errors.ProviderError` when it cannot be made.
+        Raises :class:`im.errors.NoCapacity` when the disk is full, :class:`im.errors.ProviderError` for anything else.
         """
         root = self.root(recipe)
         if root.is_dir():
@@ -135,17 +136,18 @@ class ImageCache:
         return root
 
     def _make(self, recipe: Recipe, root: Path, progress: Progress, lock: int) -> None:
-        for leftover in root.parent.glob(f"{recipe.id}-*.partial"):
+        for leftover in root.parent.glob("*.partial"):
             shutil.rmtree(leftover, ignore_errors=True)
         _require_space(root.parent)
-        partial = root.with_name(f"{root.name}.partial")
+        partial, scratch = (root.with_name(f"{root.name}.{kind}.partial") for kind in ("root", "scratch"))
         try:
-            _debootstrap(recipe, partial, progress, lock)
+            _debootstrap(recipe, partial, scratch, progress, lock)
             _finish(recipe, partial)
             keep_packages(partial / "var/cache/apt/archives", self.packages)
             partial.rename(root)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            for folder in (partial, scratch):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep_packages(source: Path, target: Path) -> None:
@@ -169,30 +171,31 @@ def _require_space(folder: Path) -> None:
         )
 
 
-def _debootstrap(recipe: Recipe, target: Path, progress: Progress, lock: int) -> None:
-    """Run mmdebstrap in namespaces of its own, so that nothing of it outlives this process, however it ends."""
-    with tempfile.TemporaryDirectory(prefix="im-image-") as scratch:
-        sources = Path(scratch, "debian.sources")
-        sources.write_text(recipe.sources)
-        command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
-        command += ["--mount-proc", *_mmdebstrap(recipe, target, sources)]
-        last: deque[str] = deque(maxlen=40)
-        with subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            pass_fds=(lock,),
-        ) as process:
-            try:
-                _report(process.stdout or (), progress, last)
-            except BaseException:
-                process.kill()
-                raise
-        if process.returncode:
-            raise _failure(last)
+def _debootstrap(recipe: Recipe, target: Path, scratch: Path, progress: Progress, lock: int) -> None:
+    """Run mmdebstrap in namespaces of its own, so that nothing of it outlives this process, however it ends.
+
+    It inherits the lock: should this process be killed, nobody starts again before the last of it is gone.
+    """
+    sources = scratch / "debian.sources"
+    write_file(sources, recipe.sources)
+    last: deque[str] = deque(maxlen=40)
+    with subprocess.Popen(
+        [*_ALONE, *_mmdebstrap(recipe, target, sources)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        pass_fds=(lock,),
+        env={**os.environ, "TMPDIR": str(scratch), "LC_ALL": "C.UTF-8"},
+    ) as process:
+        try:
+            _report(process.stdout or (), progress, last)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise _failure(last)
 
 
 def _mmdebstrap(recipe: Recipe, target: Path, sources: Path) -> list[str]:
@@ -255,19 +258,13 @@ def _finish(recipe: Recipe, root: Path) -> None:
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     settings = "".join(f'{name} "{value}";\n' for name, value in _SETTINGS.items())
-    _write(root / "etc/ssh/sshd_config.d/im.conf", _SSHD)
-    _write(root / "usr/local/lib/im/node", _INIT, 0o755)
-    _write(root / "usr/sbin/policy-rc.d", _NO_SERVICES, 0o755)
-    _write(root / "etc/apt/apt.conf.d/90im", settings + recipe.apt_settings)
+    write_file(root / "etc/ssh/sshd_config.d/im.conf", _SSHD)
+    write_file(root / "usr/local/lib/im/node", _INIT, 0o755)
+    write_file(root / "usr/sbin/policy-rc.d", _NO_SERVICES, 0o755)
+    write_file(root / "etc/apt/apt.conf.d/90im", settings + recipe.apt_settings)
     for name in ("99mmdebstrap",):
         (root / "etc/apt/apt.conf.d" / name).unlink(missing_ok=True)
     for name in ("var/lib/docker", "var/lib/containerd", "var/cache/apt/archives/partial", "root/.ssh"):
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "root/.ssh").chmod(0o700)
-    _write(root / "etc/machine-id", "")
-
-
-def _write(path: Path, text: str, mode: int = 0o644) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(mode)
+    write_file(root / "etc/machine-id", "")

@@ -1,8 +1,8 @@
-"""What all infrastructures of a machine share, whatever their ``IM_HOME``: who is here, and what must be put back at the end.
+"""What all infrastructures of a machine share, whatever their ``IM_HOME``: who is here, and what must be put back.
 
-Forwarding is switched on for the uplink only, not for the whole machine, and controllers of control groups version 2 are handed down
-from the root where they are not. The values from before are kept in one file below ``/run``, with the infrastructures that need
-the change; the last one to leave puts them back and removes the file.
+Forwarding is switched on for the uplink only, not for the whole machine, and controllers of control groups version 2
+are handed down from the root where they are not. The values from before are kept in one file below ``/run``, with the
+infrastructures that need the change; the last one to leave puts them back and removes the file.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The network of one infrastructure: a bridge in a network namespace of its own, one veth to this machine, rules, forwarding.
+"""The network of one infrastructure: a bridge in a network namespace of its own, one veth to this machine, rules.
 
-The bridge lives in the namespace ``imgw-<id>``, so the machine itself gets one link (``iml<id>``, with the router's address and
-the route that comes with it) and nothing else. ``ip -batch`` does the work: the spawner needs it anyway (see there), and two
-batches are faster than importing pyroute2 once.
+The bridge lives in the namespace ``imgw-<id>``, so the machine itself gets one link (``iml<id>``, with the router's
+address and the route that comes with it) and nothing else. ``ip -batch`` does the work: the spawner needs it anyway
+(see there), and a few batches are faster than importing pyroute2 once.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _make_namespace(name: str) -> None:
 
 
 def _hold_new_namespace(path: str) -> None:
-    """Leave for a new network namespace with this thread only, and name it; the thread is not used for anything else."""
+    """Leave for a new network namespace with this thread only, and name it; the thread does nothing else."""
     linux.unshare(linux.CLONE_NEWNET)
     linux.mount("/proc/thread-self/ns/net", path, flags=linux.MS_BIND)
 

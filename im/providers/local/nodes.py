@@ -11,6 +11,7 @@ from pathlib import Path
 
 from im.plan.model import Identity
 from im.providers.local import cgroups, network, subnets
+from im.providers.local.files import make_folder, write_file
 from im.providers.local.image import keep_packages
 from im.providers.local.processes import identify, kill
 from im.providers.local.rootfs import Root
@@ -35,38 +36,32 @@ class Surroundings:
 def write_files(folder: NodeFolder, mark: Mark, identity: Identity | None) -> None:
     """Put into a new node what it must know from its first byte: its name, its host key, who may log in."""
     upper = folder.path / "upper"
-    _write(upper / "etc/hostname", f"{mark.name}\n")
-    _write(upper / "etc/hosts", f"127.0.0.1 localhost\n{mark.address} {mark.name}\n")
-    _write(upper / "etc/resolv.conf", _resolver())
+    write_file(upper / "etc/hostname", f"{mark.name}\n")
+    write_file(upper / "etc/hosts", f"127.0.0.1 localhost\n{mark.address} {mark.name}\n")
+    write_file(upper / "etc/resolv.conf", _resolver())
     bundle = Path("/etc/ssl/certs/ca-certificates.crt")
     if bundle.exists():
-        (upper / "etc/ssl/certs").mkdir(parents=True, exist_ok=True)
+        make_folder(upper / "etc/ssl/certs")
         shutil.copyfile(bundle, upper / "etc/ssl/certs/ca-certificates.crt")
     if identity:
-        _write(upper / "etc/ssh/ssh_host_ed25519_key", identity.host_key, 0o600)
-        _write(upper / "etc/ssh/ssh_host_ed25519_key.pub", f"{identity.host_public_key}\n")
+        write_file(upper / "etc/ssh/ssh_host_ed25519_key", identity.host_key, 0o600)
+        write_file(upper / "etc/ssh/ssh_host_ed25519_key.pub", f"{identity.host_public_key}\n")
         _write_authorized_keys(upper, identity)
 
 
 def _write_authorized_keys(upper: Path, identity: Identity) -> None:
     """Only root exists in a fresh node: its keys are those of the identity, whatever the user is called."""
     home = upper / "root"
-    _write(home / ".ssh/authorized_keys", "".join(f"{key}\n" for key in identity.authorized_keys), 0o600)
+    write_file(home / ".ssh/authorized_keys", "".join(f"{key}\n" for key in identity.authorized_keys), 0o600)
     for path in (home, home / ".ssh"):
         path.chmod(0o700)
 
 
 def _resolver() -> str:
-    """Return this machine's resolver as a node can use it: not the one that listens on the loopback of systemd-resolved."""
+    """Return this machine's resolver as a node can use it: not systemd-resolved's, which is on the loopback."""
     text = Path("/etc/resolv.conf").read_text()
     upstream = Path("/run/systemd/resolve/resolv.conf")
     return upstream.read_text() if _LOCAL_RESOLVER in text and upstream.exists() else text
-
-
-def _write(path: Path, text: str, mode: int = 0o644) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(mode)
 
 
 def start(around: Surroundings, nodes: Sequence[tuple[NodeFolder, Mark]], images: dict[str, Path], lock: int) -> None:
@@ -83,13 +78,13 @@ def _make_ready(around: Surroundings, folder: NodeFolder, mark: Mark) -> None:
     folder.forget_run()
     folder.want("running")
     shutil.rmtree(folder.path / "tmp", ignore_errors=True)
-    for name in (*_KEPT, "tmp"):
-        (folder.path / name).mkdir(exist_ok=True)
-    (folder.path / "tmp").chmod(0o1777)
+    for name in _KEPT:
+        make_folder(folder.path / name)
+    make_folder(folder.path / "tmp", 0o1777)
     (folder.path / "common-debs").unlink(missing_ok=True)
     (folder.path / "common-debs").symlink_to(around.packages)
     for target in mark.shared:
-        around.infrastructure.shared(target).mkdir(parents=True, exist_ok=True)
+        make_folder(around.infrastructure.shared(target))
 
 
 def _job(around: Surroundings, folder: NodeFolder, mark: Mark, image: Path) -> Job:

@@ -6,14 +6,16 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from im.config import Settings
 from im.errors import NoCapacity, ProviderError
-from im.events import Emit, Event
+from im.events import Emit, Event, Kind
 from im.plan.model import Catalog, Flavor, Instance, NodeSpec
 from im.providers.base import Capability, Check, Environment
 from im.providers.local import cgroups, checks, network, nodes, sources, state, subnets
+from im.providers.local.files import make_folder
 from im.providers.local.image import ImageCache, Recipe
 from im.providers.local.locks import is_locked, locked
 from im.providers.local.machine import machine_lock
@@ -34,6 +36,7 @@ class LocalProvider:
             Capability.STOP_START,
             Capability.CONSOLE,
             Capability.DIRECT,
+            Capability.SHARED_CORES,
         }
     )
 
@@ -50,7 +53,7 @@ class LocalProvider:
 
     def catalog(self) -> Catalog:
         """Return the one image, and this machine as the largest size."""
-        images = tuple(self._images.describe(recipe) for recipe in self._recipes())
+        images = tuple(self._images.describe(recipe) for recipe in self._recipes)
         return Catalog(images=images, any_size=True, largest=_this_machine(self._settings.home))
 
     def list(self, infrastructure: str | None = None) -> tuple[Instance, ...]:
@@ -87,7 +90,7 @@ class LocalProvider:
             wanted = next((one.cidr for one in environment.networks if one.cidr and not one.public), "")
             self._ensure_network(folder, wanted)
             for target in environment.shared:
-                folder.shared(target).mkdir(parents=True, exist_ok=True)
+                make_folder(folder.shared(target))
 
     def create(self, specs: Sequence[NodeSpec]) -> tuple[Instance, ...]:
         """Start the nodes that do not exist yet; all of one infrastructure start at once."""
@@ -104,7 +107,7 @@ class LocalProvider:
         return tuple(found[spec.token] for spec in specs)
 
     def start(self, ids: Sequence[str]) -> None:
-        """Start these nodes again, with their disks and addresses; after a restart of the machine also their network."""
+        """Start these nodes again, with their disks and addresses; after a restart of the machine also the network."""
         for folder, chosen in self._grouped(ids):
             with locked(folder.lock) as lock:
                 self._start(folder, [item for item in folder.nodes() if item[1].id in chosen], lock)
@@ -121,11 +124,10 @@ class LocalProvider:
                 nodes.end(self._surroundings(folder), found)
 
     def delete(self, ids: Sequence[str]) -> None:
-        """End these nodes and remove their disks. What does not end in time stays listed as ``deleting``: call again."""
+        """End these nodes and remove their disks. What does not end in time stays listed as ``deleting``."""
         for folder, chosen in self._grouped(ids):
-            if folder.path.is_dir():
-                with locked(folder.lock):
-                    self._delete(folder, chosen)
+            with locked(folder.lock):
+                self._delete(folder, chosen)
 
     def release(self, infrastructure: str) -> tuple[str, ...]:
         """Remove network, control groups and folders, by the infrastructure's id alone, once it has no nodes."""
@@ -155,6 +157,7 @@ class LocalProvider:
             left = network.down(folder.id)
         return (*left, *(f"control group {path}" for path in busy))
 
+    @cached_property
     def _recipes(self) -> tuple[Recipe, ...]:
         given = self._settings.local_mirror
         try:
@@ -164,10 +167,10 @@ class LocalProvider:
         return (Recipe("debian-12", "bookworm", "12", lines, sources.apt_settings()),)
 
     def _recipe(self, image: str) -> Recipe:
-        for recipe in self._recipes():
+        for recipe in self._recipes:
             if recipe.id == image:
                 return recipe
-        known = ", ".join(recipe.id for recipe in self._recipes())
+        known = ", ".join(recipe.id for recipe in self._recipes)
         raise ProviderError(f"there is no image {image!r}", where="local", hint=f"images here: {known}")
 
     def _make_image(self, environment: Environment, image: str, emit: Emit) -> None:
@@ -177,8 +180,8 @@ class LocalProvider:
         if not recipe.sources:
             sources.machine_sources(recipe.release)  # says what is missing
 
-        def tell(kind: str, message: str = "", **data: object) -> None:
-            emit(Event(environment.infrastructure, "infrastructure", image, "image", kind, "", message, data))  # type: ignore[arg-type]
+        def tell(kind: Kind, message: str = "", **data: object) -> None:
+            emit(Event(environment.infrastructure, "infrastructure", image, "image", kind, "", message, data))
 
         tell("started", f"making the base image {image}, once")
         try:
@@ -192,17 +195,15 @@ class LocalProvider:
         found = {image: self._images.root(self._recipe(image)) for image in wanted}
         for image, root in found.items():
             if not root.is_dir():
-                raise ProviderError(
-                    f"the image {image} is not made yet", where="local", hint="deploy again: it is made first"
-                )
+                hint = "deploy again: it is made first"
+                raise ProviderError(f"the image {image} is not made yet", where="local", hint=hint)
         return found
 
     def _require_programs(self) -> None:
         if missing := checks.missing_programs():
             packages = " ".join(sorted(set(missing.values())))
-            raise ProviderError(
-                f"not installed: {', '.join(missing)}", where="local", hint=f"apt-get install {packages}"
-            )
+            hint = f"apt-get install {packages}"
+            raise ProviderError(f"not installed: {', '.join(missing)}", where="local", hint=hint)
 
     def _ensure_network(self, folder: InfrastructureFolder, wanted: str = "") -> None:
         """Bring the network up, in the subnet that the infrastructure has or gets now."""
@@ -270,7 +271,8 @@ class LocalProvider:
         groups = state.by_infrastructure(ids)
         if groups:
             checks.require_root()
-        return [(state.infrastructure_folder(self._settings.home, one), found) for one, found in groups.items()]
+        folders = [(state.infrastructure_folder(self._settings.home, one), found) for one, found in groups.items()]
+        return [(folder, found) for folder, found in folders if folder.path.is_dir()]
 
     def _node(self, id: str) -> NodeFolder:  # noqa: A002
         for infrastructure in state.by_infrastructure([id]):

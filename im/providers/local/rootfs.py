@@ -26,9 +26,9 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Root:
-    """How to make a node's file system. ``folder`` holds ``upper``, ``work``, ``m`` and what is kept outside the overlay.
+    """How to make a node's file system. ``folder`` holds ``upper``, ``work``, ``m`` and what is not on the overlay.
 
-    ``cgroups``: (mount point below /sys/fs/cgroup, file system type, options). ``links``: (name, what it points to) there.
+    ``cgroups``: (mount point below /sys/fs/cgroup, type, options). ``links``: (name, what it points to) there.
     """
 
     folder: str
@@ -52,7 +52,7 @@ def become_init(root: Root) -> None:
     _enter("m")
     linux.drop_dangerous_capabilities()
     _forget_signals()
-    os.execve(_INIT[0], list(_INIT), _ENVIRONMENT)
+    os.execve(_INIT[0], list(_INIT), _ENVIRONMENT)  # noqa: S606 -- no shell is wanted
 
 
 def _mount_root(root: Root) -> None:
@@ -95,8 +95,8 @@ def _make_devices(dev: str) -> None:
 
 
 def _copy_device(source: str, target: str) -> None:
-    os.mknod(target, stat.S_IFCHR | 0o666, os.stat(source).st_rdev)
-    os.chmod(target, 0o666)  # noqa: S103 -- what these devices have everywhere
+    os.mknod(target, stat.S_IFCHR | 0o666, Path(source).stat().st_rdev)
+    Path(target).chmod(0o666)
 
 
 def _mount_cgroups(root: Root) -> None:

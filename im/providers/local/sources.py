@@ -1,7 +1,7 @@
-"""Where packages come from: this machine's own APT sources and settings, cut down to what a Debian node can use. Pure but for reading.
+"""Where packages come from: this machine's own APT sources and settings, cut down to what a Debian node can use.
 
-Only entries of this machine's release of Debian (with its updates and security) are taken, and their suites renamed to the release of
-the node; third-party sources are left out. Both formats are read, deb822 is written.
+Only entries of this machine's release of Debian (with its updates and security) are taken, and their suites renamed to
+the release of the node; third-party sources are left out. Both formats are read, deb822 is written.
 """
 
 from __future__ import annotations

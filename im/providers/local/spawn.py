@@ -1,16 +1,18 @@
 """The helper process that makes nodes: one per ``create``, whatever the number of nodes. Standard library only.
 
-Run by :func:`run_spawner` as a process of its own, because only a small process without threads can fork safely. Per node it forks a
-*stage* (joins the cgroups, leaves for new namespaces, configures the link) which forks the node's first process. That one waits
-until its process id is written down: a spawner that is killed leaves no process behind that nobody knows of.
+Run by :func:`run_spawner` as a process of its own, because only a small process without threads can fork safely. Per
+node it forks a *stage* (joins the cgroups, leaves for new namespaces, configures the link) which forks the node's first
+process. That one waits until its process id is written down: a spawner that is killed leaves no process behind that
+nobody knows of.
 
-Links are made by one ``ip -batch`` for all nodes: pyroute2 would have to be imported in each such process, which costs more than all the rest.
+Links are made by one ``ip -batch`` for all nodes: importing pyroute2 here would cost more than all the rest.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -69,25 +71,31 @@ class _Stage:
 def run_spawner(namespace: str, jobs: Sequence[Job], lock: int) -> None:
     """Start nodes with their links in this gateway namespace; returns when each runs or has its error written down.
 
+    Raises ``ChildProcessError`` when the helper itself fails.
     ``lock`` is a locked file descriptor: the helper keeps it, so that nobody interferes if this process dies meanwhile.
     """
     plan = {"namespace": namespace, "lock": lock, "jobs": [asdict(job) for job in jobs]}
     package_root = str(Path(__file__).parents[3])
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, package_root],
         input=json.dumps(plan).encode(),
-        stdout=subprocess.DEVNULL,
+        capture_output=True,
         pass_fds=(lock,),
-        check=True,
+        check=False,
         start_new_session=True,
         env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
     )
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise ChildProcessError(f"the process that makes nodes ended with {done.returncode}: {last}")
 
 
 def main() -> None:
     """Read the plan from standard input and start its nodes."""
     plan = json.load(sys.stdin)
     os.umask(0o022)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1024), hard))
     stages = [_fork_stage(_job(values)) for values in plan["jobs"]]
     for stage in stages:
         _expect(stage, b"R")
@@ -125,7 +133,8 @@ def _as_child(work: Callable[[Job, int, int], None], job: Job, says: int, hears:
         work(job, says, hears)
     except BaseException as error:  # noqa: BLE001 -- a forked child must not unwind into its parent's stack
         os.write(_SAYS, b"E" + str(error).encode())
-    os._exit(0)
+    finally:
+        os._exit(0)
 
 
 def _stage(job: Job, says: int, hears: int) -> None:

@@ -230,17 +230,19 @@ _Status = Literal["building", "active", "stopped", "error", "deleting"]
 
 
 def _status(folder: NodeFolder, *, being_made: bool) -> tuple[_Status, str]:
-    wanted, process = folder.wanted, folder.process
-    if wanted == "deleting":
+    if folder.wanted == "deleting":
         return "deleting", ""
+    process = folder.process
     if process and process.alive():
         return "active", ""
     if error := folder.error:
         return "error", error
-    if wanted == "stopped":
-        return "stopped", "stopped on request"
-    if process:
-        return "stopped", process.epitaph()
-    if being_made:
+    if being_made and not process:
         return "building", ""
-    return "stopped", "its creation was interrupted; start it, or create it again"
+    return "stopped", _why_stopped(folder, process)
+
+
+def _why_stopped(folder: NodeFolder, process: Process | None) -> str:
+    if folder.wanted == "stopped":
+        return "stopped on request"
+    return process.epitaph() if process else "its creation was interrupted; start it, or create it again"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError, collapse_addresses
 from itertools import islice
 from typing import Any
 
@@ -42,9 +42,9 @@ def choose(pool: str, taken: Collection[IPv4Network]) -> IPv4Network:
 
 def demand(wanted: IPv4Network, taken: Iterable[IPv4Network]) -> IPv4Network:
     """Return the wanted subnet if it is free. Raises :class:`im.errors.AddressInUse`."""
-    if rivals := sorted(str(other) for other in taken if wanted.overlaps(other)):
+    if rivals := list(collapse_addresses(other for other in taken if wanted.overlaps(other))):
         raise AddressInUse(
-            f"the address range {wanted} is in use on this machine by {', '.join(rivals)}",
+            f"the address range {wanted} is in use on this machine by {', '.join(map(str, rivals))}",
             where="local",
             hint="choose another range, or remove what uses this one",
         )
@@ -86,7 +86,7 @@ def link(address: str) -> str:
 
 
 def mac(address: str) -> str:
-    """Return the hardware address of a node: always the same, so that neighbours' tables stay right when it restarts."""
+    """Return the hardware address of a node: the same after a restart, so that neighbours' tables stay right."""
     return "02:69:" + ":".join(f"{byte:02x}" for byte in IPv4Address(address).packed)
 
 
