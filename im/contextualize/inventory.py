@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from im.contextualize.recipes import packages
+from im.contextualize.recipes import packages, roles
 from im.data_files import data_folder
 from im.ssh.keys import KeyRing, known_hosts_text
 
@@ -61,12 +61,13 @@ def _host(cluster: Cluster, topology: Topology, node: Node) -> dict[str, object]
         connection = {"ansible_host": node.private_address, "ansible_user": node.user}
         if node.user != "root":
             connection["ansible_become"] = True
+    used = roles(topology, node.group)
     return {
         **connection,
         "im_address": node.private_address,
         "im_cpus": node.cpus,
         "im_group": node.group,
-        "im_packages": packages(topology, node.group, once=node.front_end or not home_is_shared(cluster)),
+        "im_packages": packages(used, once=node.front_end or not home_is_shared(cluster)),
     }
 
 

@@ -10,6 +10,7 @@ from im.data_files import data_folder
 from im.errors import ContextualizationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from im.topology.model import Topology
@@ -35,13 +36,13 @@ def folder(role: str) -> Path:
     return path
 
 
-def packages(topology: Topology, group: str, *, once: bool) -> list[str]:
-    """Return the packages that the nodes of a group need, over all roles; with ``once``, those for shared work too.
+def packages(used: Iterable[str], *, once: bool = True) -> list[str]:
+    """Return the packages that these roles need on a node; with ``once``, those for shared work too.
 
     A role lists them in its ``packages.yml``: ``every`` for each node, ``once`` for nodes that prepare the users' home.
     """
     wanted: set[str] = set()
-    for role in roles(topology, group):
+    for role in used:
         listed = _listed(folder(role) / "packages.yml")
         wanted.update(listed.get("every", ()))
         if once:
