@@ -23,6 +23,7 @@ def teardown(world: World, journal: Journal) -> None:
     rows = [row for row in journal.nodes.values() if row.state is not NodeState.DELETING]
     journal.advance([Move(row, NodeState.DELETING) for row in rows])
     work = _Teardown(world, journal)
+    work.delete([row.id for row in journal.nodes.values() if row.id])  # a listing may not show them yet
     work.delete_servers()
     work.release()
     while work.servers():
@@ -46,7 +47,7 @@ class _Teardown:
     def delete_servers(self) -> None:
         """Until none is listed, and none can appear any more from a request that was never answered."""
         while (servers := self.servers()) or self._in_flight():
-            self._delete([server.id for server in servers if server.status != "deleting"])
+            self.delete([server.id for server in servers if server.status != "deleting"])
             self._note([server.name for server in servers])
             lines = [f"server {server.name} ({server.id}) is {server.status}" for server in servers]
             self._wait([server.id for server in servers], lines)
@@ -56,7 +57,8 @@ class _Teardown:
         while left := repeated(self._world, self._journal, "releasing", lambda: provider.release(infrastructure)):
             self._wait(left, left)
 
-    def _delete(self, ids: Sequence[str]) -> None:
+    def delete(self, ids: Sequence[str]) -> None:
+        """Request the end of these servers, but not all the time."""
         now = self._world.clock.monotonic()
         due = [id_ for id_ in ids if now - self._asked.get(id_, -ASK_AGAIN) >= ASK_AGAIN]
         if due:

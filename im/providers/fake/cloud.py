@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -125,6 +125,9 @@ class Server:
         )
 
 
+FIELDS = tuple(item.name for item in fields(Server))
+
+
 @dataclass
 class State:
     """Everything that the cloud remembers."""
@@ -148,7 +151,8 @@ class State:
 
     def dump(self) -> str:
         """Return the state as JSON."""
-        return json.dumps(asdict(self))
+        servers = {key: [getattr(server, name) for name in FIELDS] for key, server in self.servers.items()}
+        return json.dumps({**vars(self), "servers": servers})
 
     @classmethod
     def load(cls, text: str) -> State:
@@ -156,7 +160,7 @@ class State:
         if not text:
             return cls()
         read = json.loads(text)
-        read["servers"] = {key: Server(**server) for key, server in read["servers"].items()}
+        read["servers"] = {key: Server(*server) for key, server in read["servers"].items()}
         return cls(**read)
 
 

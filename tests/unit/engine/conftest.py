@@ -17,7 +17,9 @@ def database(tmp_path_factory):
 
 @pytest.fixture
 def lab(tmp_path, database):
-    return Lab(tmp_path, database)
+    lab = Lab(tmp_path, database)
+    yield lab
+    lab.store.close()
 
 
 @pytest.fixture(autouse=True)

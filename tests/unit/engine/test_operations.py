@@ -1,0 +1,302 @@
+"""Scale, stop, start, delete, gc, plan, refresh, why."""
+
+from datetime import timedelta
+
+import pytest
+from engine_lab import cluster
+
+from im.errors import ContextualizationError, InputError, ProviderError, UnknownName
+from im.plan.model import InfrastructureState, NodeState
+from im.providers.base import Capability, Environment
+from im.topology.model import NodeGroup, Topology
+
+# scale
+
+
+def test_scaling_up_adds_nodes_and_configures_all(lab):
+    lab.deploy()
+    record = lab.engine().scale("demo", {"worker": 4})
+    assert record.state is InfrastructureState.READY
+    assert lab.servers == ["front-end", "worker-1", "worker-2", "worker-3", "worker-4"]
+    assert lab.contextualizer.done.count("configure") == 2
+
+
+def test_scaling_down_removes_the_highest_and_configures_the_rest(lab):
+    lab.deploy(cluster(workers=4))
+    lab.engine().scale("demo", {"worker": 2})
+    assert lab.servers == ["front-end", "worker-1", "worker-2"]
+    assert lab.contextualizer.done.count("configure") == 2
+    assert len({node.configured for node in lab.record.nodes}) == 1
+
+
+def test_scaling_down_removes_first_whom_the_template_names(lab):
+    lab.deploy(cluster(workers=3, removal_list=("worker-1",)))
+    lab.engine().scale("demo", {"worker": 2})
+    assert lab.servers == ["front-end", "worker-2", "worker-3"]
+
+
+def test_a_scaled_infrastructure_stays_so_until_its_template_is_deployed_again(lab):
+    lab.deploy()
+    lab.engine().scale("demo", {"worker": 3})
+    lab.engine().stop("demo")
+    lab.engine().start("demo")
+    assert len(lab.servers) == 4
+    lab.deploy()
+    assert len(lab.servers) == 3
+
+
+def test_a_scale_that_failed_is_continued_by_itself(lab):
+    lab.deploy()
+    lab.contextualizer.failures["configure"] = ContextualizationError("task failed")
+    with pytest.raises(ContextualizationError):
+        lab.engine().scale("demo", {"worker": 3})
+    lab.contextualizer.failures.clear()
+    assert lab.engine().scale("demo", {"worker": 3}).state is InfrastructureState.READY
+    assert len(lab.servers) == 4
+
+
+def test_a_group_does_not_get_more_nodes_than_its_template_allows(lab):
+    lab.deploy(cluster(max_count=4))
+    with pytest.raises(InputError, match="group worker cannot have 5 nodes"):
+        lab.engine().scale("demo", {"worker": 5})
+
+
+def test_a_group_that_is_not_there_cannot_be_scaled(lab):
+    lab.deploy()
+    with pytest.raises(InputError, match="groups: front_end, worker"):
+        lab.engine().scale("demo", {"wroker": 5})
+
+
+# stop and start
+
+
+def test_a_stopped_infrastructure_keeps_its_servers_and_starts_again(lab):
+    lab.deploy()
+    ids = {server.id for server in lab.provider.servers()}
+    assert lab.engine().stop("demo").state is InfrastructureState.STOPPED
+    assert {server.status for server in lab.provider.servers()} == {"stopped"}
+    record = lab.engine().start("demo")
+    assert record.state is InfrastructureState.READY
+    assert {server.id for server in lab.provider.servers()} == ids
+
+
+def test_starting_proves_again_that_it_works_but_does_not_configure(lab):
+    lab.deploy()
+    lab.engine().stop("demo")
+    lab.contextualizer.done.clear()
+    lab.engine().start("demo")
+    assert lab.contextualizer.done == ["preflight"]
+
+
+def test_one_node_can_be_stopped_and_started(lab):
+    lab.deploy()
+    record = lab.engine().stop("demo", "worker-1")
+    assert record.state is InfrastructureState.DEGRADED
+    assert record.message == "worker-1 is stopped"
+    assert lab.node("worker-1").state is NodeState.STOPPED
+    assert lab.engine().start("demo", "worker-1").state is InfrastructureState.READY
+
+
+def test_starting_one_of_two_stopped_nodes_leaves_the_other(lab):
+    lab.deploy()
+    lab.engine().stop("demo", "worker-1")
+    lab.engine().stop("demo", "worker-2")
+    record = lab.engine().start("demo", "worker-2")
+    assert record.state is InfrastructureState.DEGRADED
+    assert [node.state for node in record.nodes] == [NodeState.READY, NodeState.STOPPED, NodeState.READY]
+
+
+def test_stopping_twice_is_as_good_as_once(lab):
+    lab.deploy()
+    lab.engine().stop("demo")
+    assert lab.engine().stop("demo").state is InfrastructureState.STOPPED
+    assert lab.provider.calls["stop"] == 1
+
+
+def test_a_deploy_starts_what_is_stopped(lab):
+    lab.deploy()
+    lab.engine().stop("demo")
+    assert lab.deploy().state is InfrastructureState.READY
+    assert lab.provider.calls["create"] == 2
+
+
+def test_the_front_end_is_not_stopped_alone(lab):
+    lab.deploy()
+    with pytest.raises(InputError, match="stop the whole infrastructure"):
+        lab.engine().stop("demo", "front-end")
+
+
+def test_a_node_that_is_not_there_cannot_be_stopped(lab):
+    lab.deploy()
+    with pytest.raises(UnknownName, match="nodes: front-end, worker-1, worker-2"):
+        lab.engine().stop("demo", "worker-9")
+
+
+def test_a_cloud_that_cannot_stop_servers_says_so(lab):
+    lab.deploy()
+    lab.provider.capabilities -= {Capability.STOP_START}
+    with pytest.raises(InputError, match="cannot stop and start"):
+        lab.engine().stop("demo")
+
+
+# delete
+
+
+def test_delete_leaves_nothing(lab):
+    record = lab.deploy()
+    lab.behave(leftovers=3)
+    lab.engine().delete("demo")
+    assert lab.servers == []
+    assert lab.provider.infrastructures() == ()
+    assert lab.store.infrastructures() == ()
+    assert not (lab.settings.infrastructure_folder(record.id) / "ssh").exists()
+
+
+def test_what_was_deleted_is_remembered_with_its_events(lab):
+    record = lab.deploy()
+    lab.engine().delete("demo")
+    (deleted,) = lab.store.infrastructures(deleted=True)
+    assert deleted.state is InfrastructureState.DELETED
+    assert lab.store.events(record.id)[-1].code == "deleted"
+
+
+def test_a_name_can_be_used_again(lab):
+    first = lab.deploy()
+    lab.engine().delete("demo")
+    assert lab.deploy().id != first.id
+
+
+def test_delete_works_by_the_id_with_the_store_lost(lab):
+    record = lab.deploy()
+    lab.store.write(gone=record.nodes)
+    with lab.store._writing() as connection:
+        connection.exec_driver_sql("delete from infrastructures")
+    lab.engine().delete(record.id)
+    assert lab.servers == []
+    assert lab.provider.infrastructures() == ()
+
+
+def test_delete_works_with_the_rows_of_the_nodes_lost(lab):
+    record = lab.deploy()
+    lab.store.write(gone=record.nodes)
+    lab.engine().delete("demo")
+    assert lab.servers == []
+
+
+def test_delete_of_an_unknown_name_says_which_there_are(lab):
+    lab.deploy()
+    with pytest.raises(UnknownName, match="known: demo"):
+        lab.engine().delete("dmeo")
+
+
+def test_delete_says_what_is_left_if_the_cloud_does_not_let_go(lab):
+    lab.deploy()
+    lab.provider.release = lambda infrastructure: ("network im-demo: port 7 is in use",)
+    with pytest.raises(ProviderError, match="network im-demo: port 7 is in use"):
+        lab.engine().delete("demo")
+    assert lab.record.state is InfrastructureState.DELETING
+
+
+def test_a_deploy_does_not_mix_with_a_delete_that_was_interrupted(lab):
+    lab.deploy()
+    lab.provider.release = lambda infrastructure: ("a network",)
+    with pytest.raises(ProviderError):
+        lab.engine().delete("demo")
+    with pytest.raises(InputError, match="im_client delete demo"):
+        lab.deploy()
+
+
+# gc
+
+
+def test_gc_deletes_what_has_expired_and_nothing_else(lab):
+    lab.engine().deploy("short", "fake", cluster(), ttl=timedelta(hours=1))
+    lab.engine().deploy("long", "fake", cluster(), ttl=timedelta(hours=3))
+    lab.deploy(name="forever")
+    lab.clock.sleep(7200)
+    assert lab.engine().gc().deleted == ("short",)
+    assert [record.name for record in lab.store.infrastructures()] == ["forever", "long"]
+
+
+def test_gc_lists_what_only_the_cloud_knows_and_deletes_it_if_asked(lab):
+    lab.provider.prepare(Environment("0badf00d", "somebody's"), lambda event: None)
+    assert lab.engine().gc().orphans == ("0badf00d",)
+    assert lab.provider.infrastructures() == ("0badf00d",)
+    assert lab.engine().gc(orphans=True).orphans == ("0badf00d",)
+    assert lab.provider.infrastructures() == ()
+
+
+# plan, refresh, why
+
+
+def test_a_plan_of_a_new_infrastructure_creates_everything_and_touches_nothing(lab):
+    plan = lab.engine().plan("demo", "fake", cluster())
+    assert [(action.kind, action.node) for action in plan.changes] == [
+        ("create", "front-end"),
+        ("create", "worker-1"),
+        ("create", "worker-2"),
+    ]
+    assert lab.store.infrastructures() == ()
+    assert lab.provider.calls["create"] == 0
+
+
+def test_a_plan_of_what_is_as_it_should_be_has_no_changes(lab):
+    lab.deploy()
+    assert lab.engine().plan("demo", "fake", cluster()).changes == ()
+
+
+def test_a_plan_shows_what_the_deploy_then_does(lab):
+    lab.deploy()
+    lab.provider.stop([lab.node("worker-2").id])
+    plan = lab.engine().plan("demo", "fake", cluster(workers=3))
+    assert [(action.kind, action.node) for action in plan.changes] == [
+        ("configure", "front-end"),
+        ("configure", "worker-1"),
+        ("start", "worker-2"),
+        ("create", "worker-3"),
+    ]
+
+
+def test_refresh_shows_what_the_cloud_says_now_and_writes_nothing(lab):
+    lab.deploy()
+    lab.provider.forget("worker-1")
+    lab.provider.stop([lab.node("worker-2").id])
+    record = lab.engine().refresh("demo")
+    assert [node.state for node in record.nodes] == [NodeState.READY, NodeState.LOST, NodeState.STOPPED]
+    assert record.state is InfrastructureState.DEGRADED
+    assert lab.record.state is InfrastructureState.READY
+
+
+def test_why_says_what_is_not_ready_and_what_is_known_about_it(lab):
+    lab.behave(errors={"worker-2": 1})
+    lab.deploy()
+    text = "\n".join(lab.engine().why("demo"))
+    assert "demo is degraded since" in text
+    assert "worker-2 is failed: no valid host was found" in text
+    assert "the end of its console log" in text
+
+
+def test_why_says_that_nobody_works_on_what_is_unfinished(lab):
+    record = lab.deploy()
+    lab.store.write(_with_state(record, InfrastructureState.PROVISIONING))
+    (headline, *_) = lab.engine().why("demo")
+    assert "no process works on it any more; run the same command again and it continues" in headline
+
+
+def test_why_of_a_ready_infrastructure_is_one_line(lab):
+    lab.deploy()
+    assert len(lab.engine().why("demo")) == 1
+
+
+def test_the_cluster_of_an_infrastructure_has_its_running_nodes_front_end_first(lab):
+    lab.deploy(Topology(groups=(NodeGroup("a"), NodeGroup("z", front_end=True, works=False))))
+    cluster_ = lab.engine().cluster("demo")
+    assert [node.name for node in cluster_.nodes] == ["z", "a-1"]
+    assert cluster_.front_end.slots == 0
+    assert not cluster_.via_front_end
+
+
+def _with_state(record, state):
+    from dataclasses import replace
+
+    return replace(record, state=state)
