@@ -136,7 +136,7 @@ class ImageCache:
         return root
 
     def _make(self, recipe: Recipe, root: Path, progress: Progress, lock: int) -> None:
-        for leftover in root.parent.glob("*.partial"):
+        for leftover in root.parent.glob(f"{recipe.id}-*.partial"):
             shutil.rmtree(leftover, ignore_errors=True)
         _require_space(root.parent)
         partial, scratch = (root.with_name(f"{root.name}.{kind}.partial") for kind in ("root", "scratch"))
