@@ -7,6 +7,7 @@ figure is the median of the ratios. ``python benchmarks/deploy.py 2 8 32`` choos
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
 import subprocess
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from im.config import Settings
+from im.contextualize.recipes import packages
 from im.plan.model import Cluster, Identity, Node, NodeSpec
 from im.providers.base import Environment
 from im.providers.local import LocalProvider
@@ -25,10 +27,7 @@ from im.ssh.keys import KeyRing
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENT = Path(sys.executable).with_name("im_client")
-PACKAGES = subprocess.run(
-    [sys.executable, "-c", "from im.contextualize.recipes import packages; print(*packages(['base','udocker','openmpi']))"],
-    capture_output=True, text=True, check=False,
-).stdout.split()  # fmt: skip
+PACKAGES = packages(["base", "udocker", "openmpi"])
 INSTALL = (
     "DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends"
     " -o Dpkg::Options::=--force-unsafe-io install " + " ".join(PACKAGES)
@@ -42,7 +41,7 @@ def floor(workers: int, settings: Settings, *, install: bool = True) -> float:
     with tempfile.TemporaryDirectory() as folder:
         keys = KeyRing(Path(folder))
         keys.ensure()
-        names = ["frontend", *(f"workers-{i}" for i in range(1, workers + 1))]
+        names = ["frontend", *(f"worker-{i}" for i in range(1, workers + 1))]
         identities = {n: Identity("root", (keys.client_public,), keys.host_key(n).private, keys.host_key(n).public) for n in names}
         started = time.perf_counter()
         provider.prepare(Environment(infrastructure, "floor", images=("debian-12",), shared=("/home",)), lambda _event: None)
@@ -68,7 +67,7 @@ def floor(workers: int, settings: Settings, *, install: bool = True) -> float:
 
 def spec(infrastructure: str, index: int, name: str, identity: Identity) -> NodeSpec:
     """The same node that the template asks for."""
-    group = "frontend" if index == 0 else "workers"
+    group = "frontend" if index == 0 else "worker"
     return NodeSpec(infrastructure, group, index, name, f"token-{index}", 1, 2**30, "debian-12", shared=("/home",), identity=identity)  # fmt: skip
 
 
@@ -95,7 +94,7 @@ def ours(workers: int, settings: Settings) -> tuple[float, int]:
     words = [CLIENT, "deploy", template, "--name", name, "--input", f"workers={workers}"]
     client = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     errors = client.stderr.read().decode()
-    _, status, usage = __import__("os").wait4(client.pid, 0)
+    _, status, usage = os.wait4(client.pid, 0)
     seconds = time.perf_counter() - started
     subprocess.run([CLIENT, "delete", name, "--yes"], env=environment, capture_output=True, check=True)
     if status:

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def attributes(cluster: Cluster, topology: Topology) -> dict[str, dict[str, object]]:
-    """Return the attributes of every group: lists with one entry per node, in the order of the nodes' indices."""
+    """Return the attributes of every group: lists with one entry per node, in the order of the nodes' indices.
+
+    Where a cloud needs no public addresses, the public address of a public group is the one that reaches it.
+    """
     result: dict[str, dict[str, object]] = {}
     for group in topology.groups:
         nodes = sorted((node for node in cluster.nodes if node.group == group.name), key=lambda node: node.index)
@@ -19,7 +22,7 @@ def attributes(cluster: Cluster, topology: Topology) -> dict[str, dict[str, obje
             "tosca_name": group.name,
             "tosca_id": [node.id for node in nodes],
             "private_address": [node.private_address for node in nodes],
-            "public_address": [node.public_address for node in nodes],
+            "public_address": [node.address if group.public else node.public_address for node in nodes],
             "login": f"im_client ssh {cluster.name}",
             "user": cluster.user,
         }
