@@ -7,6 +7,7 @@ from typing import Final
 
 from im.data_files import data_folder
 from im.sources.files import Refused, Source, Sources
+from im.topology.findings import did_you_mean
 from im.topology.software import Located, kind_of
 
 _ROLE_PREFIX: Final = "recipes/"
@@ -38,7 +39,8 @@ class Locator:
 
 def _role(name: str) -> Located:
     recipes = data_folder("recipes")
-    if "/" in name or not (recipes / name).is_dir():
-        known = ", ".join(sorted(path.name for path in recipes.iterdir() if path.is_dir())) if recipes.is_dir() else ""
-        return Located("role", problem=f"there is no recipe '{name}'", hint=f"there are: {known}" if known else "")
-    return Located("role", name)
+    known = sorted(path.name for path in recipes.iterdir() if path.is_dir()) if recipes.is_dir() else []
+    if name in known:
+        return Located("role", name)
+    hint = did_you_mean(name, known) or f"there are: {', '.join(known)}"
+    return Located("role", problem=f"there is no recipe '{name}'", hint=hint)

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from im.data_files import data_folder
-from im.errors import InputError
 from im.sources.artifacts import Locator
 from im.sources.cache import Cache, digest
 from im.sources.codec import Parsed
 from im.sources.files import Refused, Source, Sources, file_digest, read_bytes
+from im.sources.given import read_inputs
 from im.sources.imports import Reader, read_documents
+from im.sources.read import NO_CACHE, normative_documents, read_yaml
 from im.topology import library
 from im.topology.build import build
-from im.topology.document import Document, Map
 from im.topology.findings import Findings
 from im.topology.library import Question
-from im.topology.model import Finding, Mark, Topology
-from im.topology.reader import parse, plain_value
+from im.topology.model import Finding, Topology
 from im.topology.software import Located
 
-NO_CACHE: Final = Cache(None)
+__all__ = ["load", "read_inputs"]
+
 NO_MAP: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
@@ -73,7 +70,7 @@ def _build(sources: Sources, inputs: Mapping[str, object], cache: Cache) -> tupl
     def judge(asked: Question) -> tuple[Finding, ...]:
         return cache.verdict([asked.template, asked.inputs], lambda: library.judge(asked))
 
-    topology = build([*documents, *_normative()], inputs, locate=locator, judge=judge, found=findings.all)
+    topology = build([*documents, *normative_documents()], inputs, locate=locator, judge=judge, found=findings.all)
     files = [[name, str(source.path), file_digest(source.path)] for name, source in by_name.items()]
     return topology, {"files": files, "located": [[*asked, *answer] for asked, answer in locator.found.items()]}
 
@@ -90,73 +87,6 @@ def _reader(sources: Sources, cache: Cache) -> Reader:
     """Return what reads files: the template itself always anew, what it imports through the cache."""
 
     def read(source: Source) -> Parsed:
-        return _read(source, NO_CACHE if source is sources.template else cache)
+        return read_yaml(source, NO_CACHE if source is sources.template else cache)
 
     return read
-
-
-def _read(source: Source, cache: Cache = NO_CACHE) -> Parsed:
-    content = read_bytes(source.path)
-    if isinstance(content, Refused):
-        return None, (Finding(Mark(source.name), "import", content.problem, content.hint),)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return None, (Finding(Mark(source.name, line), "yaml", "the file is not UTF-8 text"),)
-    return cache.document(content, source.name, lambda: parse(text, source.name))
-
-
-@lru_cache(maxsize=1)
-def _normative() -> tuple[Document, ...]:
-    """Return TOSCA's own types.
-
-    They are read as tosca-parser ships them (found without its costly import); ours are what it leaves out.
-    """
-    spec = find_spec("toscaparser")
-    folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
-    paths = [path for folder in folders for path in sorted(folder.glob("elements/TOSCA_definition*.yaml"))]
-    paths.append(data_folder("tosca_templates") / "types" / "normative.yaml")
-    documents = []
-    for path in paths:
-        value, _ = _read(Source(path, path.name))
-        documents.append(Document(path.name, value if isinstance(value, Map) else Map(path.name), "normative"))
-    return tuple(documents)
-
-
-def read_inputs(pairs: Sequence[str], files: Sequence[Path]) -> dict[str, object]:
-    """Return inputs from YAML ``files`` and from ``name=value`` pairs, whose values are read as YAML.
-
-    Pairs win over files, and later ones over earlier ones.
-
-    Raises :class:`im.errors.InputError`.
-    """
-    inputs: dict[str, object] = {}
-    for file in files:
-        inputs.update(_inputs_of(file))
-    for pair in pairs:
-        name, separator, text = pair.partition("=")
-        if not separator or not name.strip():
-            raise InputError(f"'{pair}' is no input", hint="write --input NAME=VALUE")
-        inputs[name.strip()] = _input_value(name.strip(), text)
-    return inputs
-
-
-def _inputs_of(file: Path) -> dict[str, object]:
-    value, found = _read(Source(file, str(file)))
-    if found:
-        raise InputError(found[0].message, where=str(found[0].mark), hint=found[0].hint)
-    if value is None:
-        return {}
-    if not isinstance(value, Map):
-        raise InputError("the file must hold a mapping of names to values", where=str(file))
-    return {str(name): content for name, content in value.items()}
-
-
-def _input_value(name: str, text: str) -> object:
-    if not text.lstrip().startswith(("[", "{", '"', "'")):
-        return plain_value(text) if text else ""
-    value, found = parse(text, f"--input {name}")
-    if found:
-        raise InputError(found[0].message, where=f"--input {name}", hint="quote it for the shell and for YAML")
-    return value

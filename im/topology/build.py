@@ -101,6 +101,8 @@ def _file_finder(locate: Locate, findings: Findings) -> FindFile:
         if located.problem:
             findings.error(mark, "artifact", located.problem, located.hint)
             return None
+        hint = "put it beside the playbook, in files/, and name it there"
+        findings.warning(mark, "ignored", f"the file '{file}' of get_artifact is not copied to the nodes", hint)
         return located.path
 
     return find
@@ -110,7 +112,7 @@ def _finish(
     template: Document, world: World, values: Mapping[str, object], groups: Sequence[NodeGroup], judge: Judge
 ) -> None:
     findings = world.findings
-    if not groups:
+    if not groups and not findings.errors:
         findings.warning(
             template.root.mark,
             "no-machines",

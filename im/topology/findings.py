@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Final
 
 from im.errors import TemplateError
@@ -70,5 +71,11 @@ class Findings:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the known word that looks most like ``word``, or nothing."""
-    close = get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else ""
+    close = get_close_matches(word, sorted(set(known)), n=5, cutoff=0.6)
+    best = max(close, key=lambda other: _likeness(word, other), default="")
+    return f"did you mean '{best}'?" if best else ""
+
+
+def _likeness(word: str, other: str) -> float:
+    """Whoever mistypes or guesses a name gets its beginning right more often than its end."""
+    return SequenceMatcher(None, word, other).ratio() + len(commonprefix((word, other))) / max(len(word), 1)

@@ -8,7 +8,7 @@ from im.topology.document import Map, Seq, as_map
 from im.topology.findings import Findings, did_you_mean
 from im.topology.model import InputDefinition, Mark
 from im.topology.schema import Property, check_definition, property_of
-from im.topology.values import check_value, integer
+from im.topology.values import check_value, integer, version_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ def _definition(definition: Property, body: Map) -> InputDefinition:
 def _value(definition: Property, body: Map, given: Mapping[str, object], types: Types, findings: Findings) -> object:
     name = definition.name
     if name in given and given[name] is not None:
-        value = marked(given[name], definition.mark)
+        value = marked(_as_text(given[name], definition), definition.mark)
         check_value(value, definition.schema, types, definition.mark, findings, what=f"the input '{name}'")
         return _typed(value, definition)
     if "value" in body:
@@ -69,6 +69,12 @@ def _value(definition: Property, body: Map, given: Mapping[str, object], types: 
     what = f"the default of the input '{name}'"
     check_value(definition.default, definition.schema, types, definition.default_mark, findings, what=what)
     return _typed(definition.default, definition)
+
+
+def _as_text(value: object, definition: Property) -> object:
+    """Return a number that was given for a text as it was written: nobody quotes ``--input image=24.04``."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return version_text(value) if is_number and definition.schema.type in {"string", "version"} else value
 
 
 def _typed(value: object, definition: Property) -> object:

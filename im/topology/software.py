@@ -81,7 +81,7 @@ class _Reader:
         machine = machine_of(node.name, self._world.nodes, self._world.types)
         operations = self._operations(node)
         if not machine or (machine == node.name and not operations):
-            if not machine and operations:
+            if not machine and operations and not self._world.findings.errors:
                 message = f"'{node.name}' (a {node.type}) is on no machine, so that its operations do not run"
                 self._world.findings.warning(node.mark, "ignored", message)
             return None

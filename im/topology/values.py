@@ -60,6 +60,8 @@ _EXAMPLES: Final = {
 def _hint(value: object, name: str) -> str:
     if name == "string" and isinstance(value, (bool, int, float)):
         return "put it in quotes"
+    if name == "version":
+        return "such as 1.2.3"
     if name.startswith("scalar-unit."):
         kind = cast("Kind", name.removeprefix("scalar-unit."))
         return f"a number and a unit: {', '.join(UNITS[kind])}"
@@ -120,12 +122,26 @@ def _check_constraints(value: object, schema: Schema, mark: Mark, findings: Find
             findings.error(mark, "constraint", f"{what} is {describe(value)}, but {_condition(constraint)}")
 
 
+_CONDITIONS: Final = {
+    "equal": "must be",
+    "greater_than": "must be greater than",
+    "greater_or_equal": "must be at least",
+    "less_than": "must be less than",
+    "less_or_equal": "must be at most",
+    "in_range": "must be in the range",
+    "valid_values": "must be one of",
+    "pattern": "must match",
+    "length": "must have the length",
+    "min_length": "must have at least the length",
+    "max_length": "must have at most the length",
+}
+
+
 def _condition(constraint: Constraint) -> str:
     argument = constraint.argument
     if isinstance(argument, list):
         argument = ", ".join(str(item) for item in argument)
-    words = {"in_range": "must be in the range", "valid_values": "must be one of", "pattern": "must match"}
-    return f"{words.get(constraint.operator, 'must be ' + constraint.operator.replace('_', ' ') + ' to')} {argument}"
+    return f"{_CONDITIONS[constraint.operator]} {argument}"
 
 
 def satisfies(value: object, constraint: Constraint, kind: str) -> bool:
