@@ -71,12 +71,19 @@ class Udocker:
     def rank(self, rank: Rank) -> tuple[str, ...]:
         """Pass on the user, MPI's environment and the folders that ranks of a node share.
 
-        The shell only fills in the user's name, which the environment of a rank may lack.
+        The node's shell fills in the user's name, which the environment of a rank may lack. A shell of the image, if it
+        has one, waits for the program: proot would turn every signal that ends a program into exit code 255.
         """
         binds = (rank.home, "/tmp", "/dev/shm", "/etc/hosts", *rank.binds)  # noqa: S108
-        options = " ".join(f"--volume={place}:{place}" for place in binds)
-        line = f'exec udocker -q run --nobanner --entrypoint= --hostenv --hostauth --user="$(id -un)" {options} "$@"'
-        return "sh", "-c", line, "rank", f"--workdir={rank.folder}", rank.container
+        volumes = " ".join(f"--volume={place}:{place}" for place in binds)
+        shell = '"${UDOCKER_DIR:-$HOME/.udocker}/containers/$1/ROOT/bin/sh"'
+        line = (
+            f"folder=--workdir=$2 container=$1; [ ! -e {shell} ] && [ ! -L {shell} ]; shell=$?; shift 2\n"
+            """[ $shell = 0 ] || set -- /bin/sh -c '"$@"; exit $?' sh "$@"\n"""
+            f'exec udocker -q run --nobanner --entrypoint= --hostenv --hostauth --user="$(id -un)" {volumes}'
+            ' "$folder" "$container" "$@"'
+        )
+        return "sh", "-c", line, "rank", rank.container, rank.folder
 
 
 def udocker_reference(reference: str) -> tuple[tuple[str, ...], str]:

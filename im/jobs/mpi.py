@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from im.events import Emit
     from im.plan.model import Cluster
 
+INTERRUPTED = 130
+
 __all__ = ["MpiJob", "perform", "run"]
 
 
@@ -63,9 +65,15 @@ def perform(
     prefix = connection.command(cluster, cluster.front_end, user=cluster.user)
     code = attend([*prefix, "--", line], stdout=stdout, stderr=stderr, limit=limit)
     result = _outcome(cluster, launch, code)
-    code = -1 if code == TIME_OVER else int(str(result["code"]))
+    code = -1 if code == TIME_OVER else exit_code(result)
     tell("failed" if code else "finished", "job-ended", f"exit code {code}", result)
     return code
+
+
+def exit_code(result: Mapping[str, object]) -> int:
+    """Return the program's exit code; after a Ctrl-C 130, as in a shell: mpirun then says 1 for any program."""
+    code = int(str(result["code"]))
+    return INTERRUPTED if code and result["reason"] in {"interrupt", "stop"} else code
 
 
 def _stage(cluster: Cluster, launch: Launch) -> None:

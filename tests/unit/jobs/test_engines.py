@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,7 +62,34 @@ def test_a_rank_in_udocker_has_the_users_identity_and_mpis_environment():
         "--volume=/usr:/usr",
     ):
         assert flag in line
-    assert UDOCKER.rank(RANK)[-2:] == ("--workdir=/home/hpc/jobs/1", "im-1")
+    assert UDOCKER.rank(RANK)[-2:] == ("im-1", "/home/hpc/jobs/1")
+
+
+@pytest.fixture
+def pretend(tmp_path):
+    """Runs a rank with an udocker that prints its words, one a line."""
+    udocker = tmp_path / "udocker"
+    udocker.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    udocker.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+
+    def run(*program):
+        line = [*UDOCKER.rank(RANK), *program]
+        return subprocess.run(line, env=environment, capture_output=True, check=True, text=True).stdout.splitlines()
+
+    run.root = tmp_path / ".udocker/containers/im-1/ROOT"
+    return run
+
+
+def test_the_words_of_the_program_reach_the_engine_one_by_one(pretend):
+    words = pretend("./a program", "x  y", "$HOME", "'")
+    assert words[-6:] == ["--workdir=/home/hpc/jobs/1", "im-1", "./a program", "x  y", "$HOME", "'"]
+
+
+def test_a_shell_of_the_image_waits_for_the_program_so_that_signals_keep_their_codes(pretend):
+    (pretend.root / "bin").mkdir(parents=True)
+    (pretend.root / "bin/sh").symlink_to("/no/busybox")
+    assert pretend("./program", "x")[-6:] == ["/bin/sh", "-c", '"$@"; exit $?', "sh", "./program", "x"]
 
 
 def test_a_rank_never_prepares_anything():

@@ -1,0 +1,123 @@
+"""One sub-cluster of 1 + 2 nodes for all end-to-end tests of a run, made the way a user makes it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from im.api import LocalManager
+from im.config import Settings, default_home
+from im.data_files import data_folder
+from im.plan.model import Cluster, Node
+from im.ssh import connection
+
+CLIENT = Path(sys.executable).with_name("im_client")
+
+
+@dataclass(frozen=True)
+class SubCluster:
+    """A deployed sub-cluster, and the two ways to it: the library and the command line."""
+
+    name: str
+    settings: Settings
+
+    @property
+    def cluster(self) -> Cluster:
+        with LocalManager(self.settings) as im:
+            return im.cluster(self.name)
+
+    def client(self, *words: str | Path, **options: object) -> subprocess.Popen[str]:
+        """Start ``im_client`` with pipes for its output."""
+        return self._start([str(CLIENT), *map(str, words)], **options)
+
+    def python(self, script: str) -> subprocess.Popen[str]:
+        """Start a Python script that uses the library in this sub-cluster's home."""
+        return self._start([sys.executable, "-c", script])
+
+    def _start(self, line: Sequence[str], **options: object) -> subprocess.Popen[str]:
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        environment = {**os.environ, "IM_HOME": str(self.settings.home)}
+        return subprocess.Popen(line, env=environment, **{**pipes, **options})
+
+    def on(self, node: str, script: str, user: str = "root") -> str:
+        """Run a shell script on a node and return what it printed."""
+        cluster = self.cluster
+        done = connection.run(cluster, cluster.node(node), ["sh", "-c", script], user=user)
+        return done.stdout.decode()
+
+    def left_over(self, cluster: Cluster | None = None) -> list[str]:
+        """Return the processes of the cluster's user on all nodes, but for SSH's own."""
+        cluster = cluster or self.cluster
+        script = f"ps -u {cluster.user} -o comm=,args= | grep -v '^sshd'"
+        found = []
+        for node in cluster.nodes:
+            done = connection.run(cluster, node, ["sh", "-c", script], user="root")
+            found += [f"{node.name}: {line}" for line in done.stdout.decode().splitlines()]
+        return found
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """What can be made again outlives the tests: base image, wheels, tools, the MPI image."""
+    folder = Path(os.environ.get("IM_TEST_CACHE") or default_home() / "cache").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_home(cache) -> Iterator[Callable[[], Settings]]:
+    """Makes settings with a home of their own, and the cache that all share."""
+    with TemporaryDirectory(prefix="im-e2e-", dir="/var/tmp") as folder:
+
+        def make() -> Settings:
+            home = Path(folder) / secrets.token_hex(4)
+            home.mkdir()
+            (home / "cache").symlink_to(cache)
+            return Settings(home=home)
+
+        yield make
+
+
+def deployed(settings: Settings, name: str, inputs: Sequence[str]) -> SubCluster:
+    """Deploy the template that we ship."""
+    with LocalManager(settings) as im:
+        topology = im.validate(data_folder("tosca_templates") / "mpi_cluster.yaml", inputs)
+        im.deploy(name, "local", topology)
+    return SubCluster(name, settings)
+
+
+@pytest.fixture(scope="session")
+def subcluster(new_home) -> Iterator[SubCluster]:
+    """A front-end and two working nodes with two slots each: ready. Tests leave it as they find it."""
+    settings = new_home()
+    name = f"e2e-{secrets.token_hex(2)}"
+    try:
+        yield deployed(settings, name, ["workers=2", "worker_cpus=2"])
+    finally:
+        with LocalManager(settings) as im:
+            if im.store.find(name):
+                im.delete(name)
+
+
+@pytest.fixture
+def worker(subcluster) -> Node:
+    """The second working node."""
+    return subcluster.cluster.node("worker-2")
+
+
+@pytest.fixture(scope="session")
+def mpi_image(cache) -> Path:
+    """The archive that ``images/mpi/build.sh`` makes."""
+    archive = cache / "images" / "e2e-mpi.tar"
+    archive.parent.mkdir(exist_ok=True)
+    environment = {**os.environ, "IM_HOME": str(cache.parent)}
+    subprocess.run([data_folder("images") / "mpi" / "build.sh", archive], check=True, env=environment)
+    return archive

@@ -1,0 +1,377 @@
+"""MPI jobs on real nodes, every rank in a container; and what is left of them when things go wrong: nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import signal
+import tarfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from im.errors import InputError, PreflightError
+from im.jobs.mpi import MpiJob, run
+from im.jobs.preflight import preflight
+from im.topology.model import Software, Topology
+
+pytestmark = pytest.mark.e2e_local
+
+HELLO = {
+    f"rank {rank} of 4 on worker-{1 + rank // 2}, container: yes, sum: right" for rank in range(4)
+}  # two slots a node, filled in order
+
+
+def wait_until(condition, seconds=30.0):
+    limit = time.monotonic() + seconds
+    pause = 0.05
+    while not condition():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(pause)
+        pause = min(1.0, pause * 1.5)
+
+
+@pytest.fixture
+def launch(subcluster, mpi_image):
+    """Starts ``im_client mpi run`` on four ranks; what it started is gone when the test ends."""
+    started = []
+
+    def launch(*program, ranks=4, image=mpi_image, options=(), **how):
+        words = ("mpi", "run", subcluster.name, "-n", ranks, "--image", image, *options, "--", *program)
+        started.append(subcluster.client(*words, **how))
+        return started[-1]
+
+    yield launch
+    for process in started:
+        with suppress(ProcessLookupError):
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def nothing_left(subcluster):
+    """After the test, no node runs anything of the cluster's user."""
+    cluster = subcluster.cluster
+    yield cluster
+    wait_until(lambda: not subcluster.left_over(cluster))
+
+
+def finish(process, seconds=120):
+    output, errors = process.communicate(timeout=seconds)
+    return process.returncode, output, errors
+
+
+def test_four_ranks_on_two_nodes_compute_together_in_containers(launch, nothing_left):
+    code, output, errors = finish(launch("mpi_hello"))
+    assert (code, set(output.splitlines())) == (0, HELLO), errors
+
+
+def test_the_image_is_prepared_once_per_cluster(subcluster, mpi_image):
+    events = []
+    for _ in range(2):
+        events.clear()
+        assert run(subcluster.cluster, MpiJob(1, str(mpi_image), ("true",)), emit=events.append) == 0
+    assert [event.phase for event in events] == ["job", "job"]
+    containers = subcluster.on("frontend", "udocker ps | grep -c im-", user=subcluster.cluster.user)
+    assert int(containers) <= 3  # this one, the preflight's, and one of another test
+
+
+def test_both_outputs_arrive_apart_and_the_exit_code_is_the_programs(launch, nothing_left):
+    code, output, errors = finish(launch("sh", "-c", "echo out; echo err >&2; exit 42", ranks=1))
+    assert (code, output) == (42, "out\n")
+    assert "err\n" in errors
+    assert "setpgid" not in errors
+
+
+def test_output_is_live(launch, nothing_left):
+    process = launch("sh", "-c", "echo first; sleep 60; echo last", ranks=1)
+    assert process.stdout.readline() == "first\n"
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert finish(process)[0] == 130
+
+
+def test_files_arguments_and_variables_reach_every_rank_unchanged(launch, tmp_path, nothing_left, subcluster):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "input.txt").write_text("42\n")
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\necho "$PWD" > folder-$OMPI_COMM_WORLD_RANK\necho "$(cat data/input.txt)|$1|$ODD"\n')
+    program.chmod(0o755)
+    options = ("--files", tmp_path, "--env", "ODD=a 'b' $c=\"d\"")
+    code, output, errors = finish(launch("./program", "x  y", options=options))
+    assert (code, output.splitlines()) == (0, ["42|x  y|a 'b' $c=\"d\""] * 4), errors
+    folders = subcluster.on("frontend", f"cat /home/{subcluster.cluster.user}/jobs/*/folder-3").split()
+    assert len(folders) == 1
+
+
+def test_more_ranks_than_slots_are_refused_before_anything_starts(launch):
+    code, output, errors = finish(launch("mpi_hello", ranks=5))
+    assert (code, output) == (2, "")
+    assert "5 ranks do not fit: the sub-cluster has 4 slots" in errors
+    assert "worker-1 2, worker-2 2" in errors
+
+
+def test_a_program_that_is_not_in_the_image_is_named(launch, nothing_left):
+    code, _, errors = finish(launch("no_such_program", ranks=1))
+    assert code == 127
+    assert "no_such_program" in errors
+
+
+def test_one_rank_that_fails_ends_the_job_with_its_code(launch, nothing_left):
+    script = '[ "$OMPI_COMM_WORLD_RANK" != 1 ] || exit 7; sleep 300'
+    assert finish(launch("sh", "-c", script))[0] == 7
+
+
+def test_one_rank_that_is_killed_ends_the_job_with_the_code_of_its_signal(launch, subcluster, nothing_left):
+    process = launch("mpi_hello", "300")
+    process.stdout.readline()
+    subcluster.on("worker-2", "kill -9 $(pgrep -x mpi_hello | head -n 1)")
+    assert finish(process)[0] == 137
+
+
+def test_a_client_that_is_killed_leaves_nothing_running(launch, subcluster):
+    cluster = subcluster.cluster
+    process = launch("mpi_hello", "300")
+    process.stdout.readline()
+    assert len(subcluster.left_over(cluster)) > 4
+    process.kill()
+    wait_until(lambda: not subcluster.left_over(cluster))
+
+
+def test_a_connection_that_falls_silent_ends_the_job(subcluster, mpi_image, nothing_left):
+    """The ssh process is stopped: to the front-end that looks like a network that swallows everything."""
+    script = f"""
+import sys
+from im.api import LocalManager
+from im.config import Settings
+from im.jobs.mpi import MpiJob, run
+with LocalManager(Settings()) as im:
+    job = MpiJob(4, {str(mpi_image)!r}, ("mpi_hello", "300"), patience=8.0)
+    sys.exit(run(im.cluster({subcluster.name!r}), job, emit=lambda event: None))
+"""
+    cluster = subcluster.cluster
+    process = subcluster.python(script)
+    process.stdout.readline()
+    (ssh,) = children(process.pid)
+    os.kill(ssh, signal.SIGSTOP)
+    wait_until(lambda: not subcluster.left_over(cluster))
+    os.kill(ssh, signal.SIGCONT)
+    process.kill()
+    process.communicate()
+
+
+def test_a_connection_that_breaks_ends_the_job_and_says_so(launch, subcluster, nothing_left):
+    process = launch("mpi_hello", "300")
+    process.stdout.readline()
+    (ssh,) = children(process.pid)
+    os.kill(ssh, signal.SIGKILL)
+    code, _, errors = finish(process)
+    assert code == 125
+    assert "error job" in errors
+
+
+def test_a_supervisor_that_is_killed_leaves_nothing_running(launch, subcluster, nothing_left):
+    process = launch("mpi_hello", "300")
+    process.stdout.readline()
+    subcluster.on("frontend", "pkill -9 -f 'supervisor.py run'")
+    code, _, errors = finish(process)
+    assert code == 125
+    assert "ended without a result" in errors
+
+
+def test_a_node_that_loses_its_daemon_ends_the_job(launch, subcluster, nothing_left):
+    process = launch("mpi_hello", "300")
+    process.stdout.readline()
+    subcluster.on("worker-1", "pkill -9 -x orted")
+    assert finish(process)[0] != 0
+
+
+def test_ctrl_c_ends_all_ranks(launch, nothing_left):
+    process = launch("mpi_hello", "300")
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert finish(process, 30)[0] == 130
+
+
+def test_a_daemon_that_hides_from_us_does_not_outlive_its_job(launch, nothing_left):
+    assert finish(launch("sh", "-c", "env -i setsid sleep 300 >/dev/null 2>&1 & sleep 1; exit 0"))[0] == 0
+
+
+def test_two_clients_with_a_new_image_prepare_it_once(launch, subcluster, mpi_image, tmp_path):
+    image = tmp_path / "new.tar"
+    image.write_bytes(mpi_image.read_bytes() + b"\0" * 10240)
+    both = [launch("mpi_hello", ranks=2, image=image) for _ in range(2)]
+    results = [finish(process) for process in both]
+    assert [code for code, _, _ in results] == [0, 0], results
+    name = f"im-{hashlib.sha256(image.read_bytes()).hexdigest()[:16]}"
+    assert subcluster.on("frontend", f"udocker ps | grep -c {name}", user=subcluster.cluster.user) == "1\n"
+
+
+def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    archive.addfile(member, io.BytesIO(content))
+
+
+def docker_save(rootfs: Path, path: Path) -> Path:
+    """Write what ``docker save`` would for an image of one layer."""
+    layer = hashlib.sha256(rootfs.read_bytes()).hexdigest()
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Entrypoint": ["/no/entrypoint"], "Env": ["COLOUR=red"]},
+    }
+    config |= {"rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]}, "history": []}
+    text = json.dumps(config).encode()
+    name = f"{hashlib.sha256(text).hexdigest()}.json"
+    manifest = [{"Config": name, "RepoTags": ["lab/mpi:saved"], "Layers": [f"{layer}/layer.tar"]}]
+    with tarfile.open(path, "w") as archive:
+        add(archive, name, text)
+        archive.add(rootfs, f"{layer}/layer.tar")
+        add(archive, f"{layer}/VERSION", b"1.0")
+        add(archive, f"{layer}/json", json.dumps({"id": layer, **config}).encode())
+        add(archive, "repositories", json.dumps({"lab/mpi": {"saved": layer}}).encode())
+        add(archive, "manifest.json", json.dumps(manifest).encode())
+    return path
+
+
+def oci_archive(rootfs: Path, path: Path) -> Path:
+    """Write an OCI image layout of one layer as an archive."""
+    layer = hashlib.sha256(rootfs.read_bytes()).hexdigest()
+    config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["COLOUR=blue"]}}
+    config |= {"rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]}}
+    blobs = {layer: rootfs.read_bytes()}
+
+    def blob(kind: str, value: object) -> dict[str, object]:
+        text = value if isinstance(value, bytes) else json.dumps(value).encode()
+        digest = hashlib.sha256(text).hexdigest()
+        blobs[digest] = text
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(text)}
+
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}
+    manifest |= {"config": blob("config.v1+json", config), "layers": [blob("layer.v1.tar", blobs[layer])]}
+    tag = {"annotations": {"org.opencontainers.image.ref.name": "lab/mpi:oci"}}
+    index = {"schemaVersion": 2, "manifests": [blob("manifest.v1+json", manifest) | tag]}
+    with tarfile.open(path, "w") as archive:
+        add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+        add(archive, "index.json", json.dumps(index).encode())
+        for digest, content in blobs.items():
+            add(archive, f"blobs/sha256/{digest}", content)
+    return path
+
+
+@pytest.mark.parametrize(("pack", "colour"), [(docker_save, "red"), (oci_archive, "blue")])
+def test_archives_of_other_formats_run_too_with_the_images_own_variables(launch, mpi_image, tmp_path, pack, colour):
+    image = pack(mpi_image, tmp_path / "image.tar")
+    code, output, errors = finish(launch("sh", "-c", "echo $COLOUR; mpi_hello", ranks=2, image=image))
+    assert code == 0, errors
+    assert output.count(f"{colour}\n") == 2
+    assert output.count("container: yes, sum: right") == 2
+
+
+# the preflight
+
+
+MPI = Topology(
+    software=(
+        Software("mpi", "im.nodes.OpenMPI", "worker", provides={"mpi": {}}),
+        Software("udocker", "im.nodes.Udocker", "worker", provides={"container_engine": {}}),
+    )
+)
+
+
+@pytest.fixture
+def broken(subcluster):
+    """Breaks one thing on a node and mends it afterwards."""
+    mends = []
+
+    def break_it(node, script, mend):
+        mends.append((node, mend))
+        subcluster.on(node, script)
+
+    yield break_it
+    for node, mend in mends:
+        subcluster.on(node, mend)
+
+
+def failure(subcluster):
+    with pytest.raises(PreflightError) as caught:
+        preflight(subcluster.cluster, MPI, emit=lambda event: None)
+    return str(caught.value)
+
+
+def test_a_healthy_cluster_passes_with_two_ranks_in_containers_on_two_nodes(subcluster, nothing_left):
+    events = []
+    preflight(subcluster.cluster, MPI, emit=events.append)
+    assert "2 ranks in containers on worker-1, worker-2" in [event.message for event in events]
+
+
+def test_without_mpi_in_the_template_the_rest_is_still_checked(subcluster):
+    events = []
+    preflight(subcluster.cluster, Topology(), emit=events.append)
+    assert [event.code for event in events] == ["preflight", "mesh", "mpi-skipped", "preflight"]
+
+
+def test_a_name_that_a_node_does_not_know_is_found(subcluster, broken):
+    broken(
+        "worker-2",
+        "sed 's/ worker-1$/ elsewhere/' /etc/hosts > /tmp/h; cp /etc/hosts /tmp/saved; cat /tmp/h > /etc/hosts",
+        "cat /tmp/saved > /etc/hosts",
+    )
+    assert failure(subcluster).startswith("node worker-2, names: cannot resolve worker-1")
+
+
+def test_a_node_whose_own_name_is_the_loopback_is_found(subcluster, broken):
+    broken(
+        "worker-1",
+        "cp /etc/hosts /tmp/saved; (echo 127.0.1.1 worker-1; cat /tmp/saved) > /tmp/h; cat /tmp/h > /etc/hosts",
+        "cat /tmp/saved > /etc/hosts",
+    )
+    assert failure(subcluster).startswith("node worker-1, names: resolves worker-1 to 127.0.1.1")
+
+
+def test_a_login_that_is_refused_between_two_workers_is_found(subcluster, broken):
+    address = subcluster.cluster.node("worker-1").private_address
+    broken(
+        "worker-2",
+        f"echo 'Match Address {address}\n  DenyUsers *' > /etc/ssh/sshd_config.d/broken.conf; pkill -HUP -o -x sshd",
+        "rm /etc/ssh/sshd_config.d/broken.conf; pkill -HUP -o -x sshd",
+    )
+    assert failure(subcluster).startswith("node worker-1, ssh: cannot log in to worker-2")
+
+
+SAVE = "mv /usr/local/bin/udocker /tmp/udocker.saved"
+MEND = "mv /tmp/udocker.saved /usr/local/bin/udocker"
+
+
+def test_a_container_engine_that_a_node_lacks_is_found(subcluster, broken):
+    broken("worker-2", SAVE, MEND)
+    message = failure(subcluster)
+    assert message.startswith("node worker-1, worker-2, mpi:")
+    assert "udocker" in message
+
+
+def test_ranks_that_are_not_inside_their_container_are_found(subcluster, broken):
+    """As a proot without seccomp does: the program runs, on the node's own files, with exit code 0."""
+    script = """#!/bin/sh
+while [ "${1#-}" != "$1" ] || [ "$1" = run ]; do shift; done; shift; while [ "$1" != /usr/bin/python3 ]; do shift; done; exec "$@"
+"""
+    broken(
+        "worker-2",
+        f"{SAVE}; echo '{script}' > /usr/local/bin/udocker; chmod 755 /usr/local/bin/udocker",
+        MEND,
+    )
+    assert failure(subcluster).startswith("node worker-2, mpi: a rank ran on the node's own files")
+
+
+def test_an_engine_that_the_cluster_lacks_is_refused(subcluster, mpi_image):
+    with pytest.raises(InputError, match="has no container engine 'docker'"):
+        run(subcluster.cluster, MpiJob(1, str(mpi_image), ("true",), engine="docker"), emit=lambda event: None)
+
+
+def children(process: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
