@@ -606,6 +606,22 @@ def test_an_image_that_is_not_made_yet_is_refused_by_create(tmp_path, lab):
     assert provider.infrastructures() == ()
 
 
+def test_a_disk_too_full_for_new_nodes_leaves_no_half_made_ones(tmp_path, cache, lab):
+    full = tmp_path / "full"
+    full.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", full], check=True)
+    try:
+        provider = LocalProvider(home(full / "im", cache))
+        infrastructure = secrets.token_hex(4)
+        provider.prepare(Environment(infrastructure, "x", images=(IMAGE,)), ignore)
+        with pytest.raises(NoCapacity, match="the disk is full"):
+            provider.create([lab.spec(infrastructure, index) for index in range(1, 17)])
+        assert provider.list(infrastructure) == ()
+        assert provider.release(infrastructure) == ()
+    finally:
+        subprocess.run(["umount", full], check=True)
+
+
 # -- many --------------------------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ def hierarchies(mounts: Path = Path("/proc/self/mounts")) -> tuple[Hierarchy, ..
     found: dict[str, Hierarchy] = {}
     for line in mounts.read_text().splitlines():
         _, where, kind, options, *_ = line.split()
-        if not os.access(where, os.W_OK):
+        if options.split(",")[0] == "ro":
             continue
         if kind == "cgroup2":
             found.setdefault("2", _unified(Path(where)))

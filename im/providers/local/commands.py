@@ -1,15 +1,36 @@
-"""Running this machine's own tools, with errors that say what failed."""
+"""Running this machine's own tools, and saying in our errors what the machine refused."""
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from im.errors import ProviderError
+from im.errors import NoCapacity, NotPermitted, ProviderError
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the operating system refuses into our errors; also a decorator."""
+    try:
+        yield
+    except OSError as error:
+        raise _translation(error) from error
+
+
+def _translation(error: OSError) -> ProviderError:
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return NoCapacity(f"the disk is full: {what}", where="local", hint="free some space, or use a larger IM_HOME")
+    if error.errno in {errno.EPERM, errno.EACCES, errno.EROFS}:
+        hint = "provider local needs root of the machine itself; a container's root needs --privileged"
+        return NotPermitted(what, where="local", hint=hint)
+    return ProviderError(what, where="local")
 
 
 def run(argv: Sequence[str], text: str = "", *, check: bool = True) -> subprocess.CompletedProcess[str]:

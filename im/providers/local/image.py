@@ -218,8 +218,8 @@ def _mmdebstrap(recipe: Recipe, target: Path, sources: Path) -> list[str]:
 
 
 def _report(lines: Iterable[str], progress: Progress, last: deque[str]) -> None:
-    """Turn APT's lines into progress: each package is fetched, unpacked and set up."""
-    done, known = 0, 0
+    """Turn APT's lines into progress, a step for each percent: each package is fetched, unpacked and set up."""
+    done, known, told = 0, 0, 0
     for line in lines:
         last.append(line.rstrip())
         if match := _COUNT.match(line):
@@ -227,7 +227,10 @@ def _report(lines: Iterable[str], progress: Progress, last: deque[str]) -> None:
         elif _STEP.match(line):
             done += 1
             total = 3 * max(known, _EXPECTED_PACKAGES)
-            progress(min(done, total), total, line.strip()[:72])
+            percent = min(100 * done // total, 100)
+            if percent > told:
+                told = percent
+                progress(min(done, total), total, line.strip()[:72])
 
 
 def _failure(last: Sequence[str]) -> ProviderError:

@@ -38,7 +38,6 @@ def write_files(folder: NodeFolder, mark: Mark, identity: Identity | None) -> No
     upper = folder.path / "upper"
     write_file(upper / "etc/hostname", f"{mark.name}\n")
     write_file(upper / "etc/hosts", f"127.0.0.1 localhost\n{mark.address} {mark.name}\n")
-    write_file(upper / "etc/resolv.conf", _resolver())
     bundle = Path("/etc/ssl/certs/ca-certificates.crt")
     if bundle.exists():
         make_folder(upper / "etc/ssl/certs")
@@ -77,6 +76,7 @@ def start(around: Surroundings, nodes: Sequence[tuple[NodeFolder, Mark]], images
 def _make_ready(around: Surroundings, folder: NodeFolder, mark: Mark) -> None:
     folder.forget_run()
     folder.want("running")
+    write_file(folder.path / "upper/etc/resolv.conf", _resolver())
     shutil.rmtree(folder.path / "tmp", ignore_errors=True)
     for name in _KEPT:
         make_folder(folder.path / name)

@@ -15,6 +15,7 @@ from im.events import Emit, Event, Kind
 from im.plan.model import Catalog, Flavor, Instance, NodeSpec
 from im.providers.base import Capability, Check, Environment
 from im.providers.local import cgroups, checks, network, nodes, sources, state, subnets
+from im.providers.local.commands import translated
 from im.providers.local.files import make_folder
 from im.providers.local.image import ImageCache, Recipe
 from im.providers.local.locks import is_locked, locked
@@ -79,6 +80,7 @@ class LocalProvider:
 
     # -- making -------------------------------------------------------------------------------------------------
 
+    @translated()
     def prepare(self, environment: Environment, emit: Emit) -> None:
         """Make the base image if it is missing, and the infrastructure's network."""
         checks.require_root()
@@ -92,6 +94,7 @@ class LocalProvider:
             for target in environment.shared:
                 make_folder(folder.shared(target))
 
+    @translated()
     def create(self, specs: Sequence[NodeSpec]) -> tuple[Instance, ...]:
         """Start the nodes that do not exist yet; all of one infrastructure start at once."""
         if not specs:
@@ -106,6 +109,7 @@ class LocalProvider:
             found |= self._create_in(folder, mine, images)
         return tuple(found[spec.token] for spec in specs)
 
+    @translated()
     def start(self, ids: Sequence[str]) -> None:
         """Start these nodes again, with their disks and addresses; after a restart of the machine also the network."""
         for folder, chosen in self._grouped(ids):
@@ -114,6 +118,7 @@ class LocalProvider:
 
     # -- ending -------------------------------------------------------------------------------------------------
 
+    @translated()
     def stop(self, ids: Sequence[str]) -> None:
         """End all processes of these nodes, and keep their disks."""
         for folder, chosen in self._grouped(ids):
@@ -123,12 +128,14 @@ class LocalProvider:
                     node.want("stopped")
                 nodes.end(self._surroundings(folder), found)
 
+    @translated()
     def delete(self, ids: Sequence[str]) -> None:
         """End these nodes and remove their disks. What does not end in time stays listed as ``deleting``."""
         for folder, chosen in self._grouped(ids):
             with locked(folder.lock):
                 self._delete(folder, chosen)
 
+    @translated()
     def release(self, infrastructure: str) -> tuple[str, ...]:
         """Remove network, control groups and folders, by the infrastructure's id alone, once it has no nodes."""
         checks.require_root()
@@ -241,16 +248,24 @@ class LocalProvider:
         assert folder.subnet  # noqa: S101 -- made just before
         addresses = subnets.free_addresses(folder.subnet, used, len(specs))
         marks = [(state.new_mark(spec, address), spec) for spec, address in zip(specs, addresses, strict=True)]
-        made = {}
-        for mark, spec in marks:
-            node = folder.node(mark.id)
-            nodes.write_files(node, mark, spec.identity)
-            node.write_mark(mark)
-            made[mark.token] = (node, mark)
+        made: dict[str, tuple[NodeFolder, Mark]] = {}
+        try:
+            for mark, spec in marks:
+                made[mark.token] = (folder.node(mark.id), mark)
+                nodes.write_files(folder.node(mark.id), mark, spec.identity)
+                folder.node(mark.id).write_mark(mark)
+        except OSError:
+            for node, _ in made.values():
+                nodes.erase(self._surroundings(folder), node)
+            raise
         return made
 
     def _start(self, folder: InfrastructureFolder, chosen: _Nodes, lock: int) -> None:
-        idle = [(node, mark) for node, mark in chosen if not ((process := node.process) and process.alive())]
+        idle = [
+            (node, mark)
+            for node, mark in chosen
+            if node.wanted != "deleting" and not ((process := node.process) and process.alive())
+        ]
         if idle:
             checks.require_root()
             self._ensure_network(folder)
