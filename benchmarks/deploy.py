@@ -42,9 +42,13 @@ def floor(workers: int, settings: Settings, *, install: bool = True) -> float:
         keys = KeyRing(Path(folder))
         keys.ensure()
         names = ["frontend", *(f"worker-{i}" for i in range(1, workers + 1))]
-        identities = {n: Identity("root", (keys.client_public,), keys.host_key(n).private, keys.host_key(n).public) for n in names}
+        identities = {
+            n: Identity("root", (keys.client_public,), keys.host_key(n).private, keys.host_key(n).public) for n in names
+        }
         started = time.perf_counter()
-        provider.prepare(Environment(infrastructure, "floor", images=("debian-12",), shared=("/home",)), lambda _event: None)
+        provider.prepare(
+            Environment(infrastructure, "floor", images=("debian-12",), shared=("/home",)), lambda _event: None
+        )
         provider.create([spec(infrastructure, i, name, identities[name]) for i, name in enumerate(names)])
         nodes = tuple(node(i, identities[i.name].host_public_key) for i in provider.list(infrastructure))
         keys.write_known_hosts(nodes)
@@ -52,7 +56,9 @@ def floor(workers: int, settings: Settings, *, install: bool = True) -> float:
         with ThreadPoolExecutor(len(nodes)) as pool:
             list(pool.map(lambda one: until_up(cluster, one), nodes))
             if install:
-                statuses = list(pool.map(lambda one: run(cluster, one, ["sh", "-c", INSTALL], timeout=3600).status, nodes))
+                statuses = list(
+                    pool.map(lambda one: run(cluster, one, ["sh", "-c", INSTALL], timeout=3600).status, nodes)
+                )
                 if any(statuses):
                     raise SystemExit(f"the floor's own install failed: {statuses}")
         seconds = time.perf_counter() - started
@@ -88,7 +94,7 @@ def until_up(cluster: Cluster, one: Node) -> None:
 def ours(workers: int, settings: Settings) -> tuple[float, int]:
     """Deploy the shipped template with ``im_client``; return seconds and the client's peak memory in bytes."""
     name = f"bench{workers}"
-    environment = {"IM_HOME": str(settings.home), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    environment = os.environ | {"IM_HOME": str(settings.home)}
     template = str(ROOT / "tosca_templates" / "mpi_cluster.yaml")
     started = time.perf_counter()
     words = [CLIENT, "deploy", template, "--name", name, "--input", f"workers={workers}"]
@@ -96,9 +102,9 @@ def ours(workers: int, settings: Settings) -> tuple[float, int]:
     errors = client.stderr.read().decode()
     _, status, usage = os.wait4(client.pid, 0)
     seconds = time.perf_counter() - started
-    subprocess.run([CLIENT, "delete", name, "--yes"], env=environment, capture_output=True, check=True)
     if status:
         raise SystemExit(errors)
+    subprocess.run([CLIENT, "delete", name, "--yes"], env=environment, capture_output=True, check=True)
     return seconds, usage.ru_maxrss * 1024
 
 
@@ -121,7 +127,9 @@ def main(sizes: list[int], rounds: int = 3) -> None:
         )
     small, large = min(sizes), max(sizes)
     growth = [medians[large][i] / medians[small][i] for i in (0, 1)]
-    print(f"growth 1+{small} to 1+{large}: floor x{growth[0]:.2f}, im x{growth[1]:.2f}, ratio {growth[1] / growth[0]:.2f}")
+    print(
+        f"growth 1+{small} to 1+{large}: floor x{growth[0]:.2f}, im x{growth[1]:.2f}, ratio {growth[1] / growth[0]:.2f}"
+    )
     print(f"node start alone, 64 nodes until all answer on SSH: {floor(63, settings, install=False):.1f} s")
 
 
