@@ -18,8 +18,8 @@ from im.sources.read import NO_CACHE, normative_documents, read_yaml
 from im.topology import library
 from im.topology.build import build
 from im.topology.findings import Findings
-from im.topology.library import Question
 from im.topology.model import Finding, Topology
+from im.topology.question import Question
 from im.topology.software import Located
 
 __all__ = ["load", "read_inputs"]

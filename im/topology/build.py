@@ -19,6 +19,7 @@ from im.topology.machines import FRONT_END, World, read_groups
 from im.topology.model import Finding, Mark, NodeGroup, Output, Topology
 from im.topology.nodes import read_nodes
 from im.topology.order import order
+from im.topology.question import Question, question
 from im.topology.relations import relate
 from im.topology.software import Locate, anywhere, plain, read_software
 from im.topology.types import Types
@@ -26,7 +27,7 @@ from im.topology.types import Types
 if TYPE_CHECKING:
     from im.topology.relations import Nodes
 
-Judge = Callable[[library.Question], Sequence[Finding]]
+Judge = Callable[[Question], Sequence[Finding]]
 """A second opinion on a template that has no error of its own."""
 
 
@@ -120,7 +121,7 @@ def _finish(
             "add a node of type im.nodes.FrontEnd",
         )
     if not findings.errors:
-        findings.extend(judge(library.question(template, world.types, values)))
+        findings.extend(judge(question(template, world, values)))
     findings.stop()
 
 

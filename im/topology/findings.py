@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import SequenceMatcher, get_close_matches
-from os.path import commonprefix
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from im.errors import TemplateError
@@ -78,4 +78,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def _likeness(word: str, other: str) -> float:
     """Whoever mistypes or guesses a name gets its beginning right more often than its end."""
-    return SequenceMatcher(None, word, other).ratio() + len(commonprefix((word, other))) / max(len(word), 1)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(word, other, strict=False)))
+    return SequenceMatcher(None, word, other).ratio() + same / max(len(word), 1)

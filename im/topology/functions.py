@@ -27,7 +27,7 @@ FindFile = Callable[[str, "Mark"], object]
 Attributes = Mapping[str, Mapping[str, object]]
 _ADDRESSES: Final = {"ip_address": "private_address"}
 MAX_DEPTH: Final = 100
-MAX_STEPS: Final = 500_000
+MAX_STEPS: Final = 100_000
 MAX_TEXT: Final = 1_000_000
 
 
@@ -243,13 +243,15 @@ class Resolver:
         return self._find_file(file, holder.value_mark(key))
 
     def _attribute(self, node: NodeTemplate, name: str, path: list[object], mark: Mark) -> object:
+        """Attributes that a node does not have are those of its host; requirements come first, as TOSCA has it."""
+        if path and name not in node.attributes:
+            for link in node.relations:
+                if link.name == name and link.target:
+                    return self._address(link.target, path)
         if name in node.definitions and name not in node.attributes:
             return self._property(node, name, path, mark, climb=False)
         if name in node.attributes or machine_of(node.name, self._nodes, self._types) == node.name:
             return {"get_attribute": [node.name, name, *path]}
-        for link in node.relations:
-            if link.name == name and link.target:
-                return self._address(link.target, path)
         if name in node.capabilities:
             return self._address(node.name, path)
         host = self._nodes.get(node.host(self._types))
@@ -263,18 +265,19 @@ class Resolver:
         return {"get_attribute": [machine, *path]}
 
     def _property(self, node: NodeTemplate, name: str, path: list[object], mark: Mark, *, climb: bool) -> object:
-        if name in node.definitions:
-            return self._value(node, name, path, mark)
-        if name in node.capabilities and path:
+        """Return a property's value; with more than one name, requirements and capabilities come first."""
+        if path and name in node.capabilities and path[0] in node.capabilities[name].definitions:
             values = node.capabilities[name].values
             return self.resolve(descend(values, path), Scope(node.name), mark)
         for link in node.relations:
-            if link.name == name and link.target and path:
+            if path and link.name == name and link.target and name not in node.capabilities:
                 return self._of_target(self._nodes[link.target], path, mark)
+        if name in node.definitions:
+            return self._value(node, name, path, mark)
         host = self._nodes.get(node.host(self._types)) if climb else None
         if host is not None:
             return self._property(host, name, path, mark, climb=True)
-        message = f"'{node.name}' has no property '{name}'"
+        message = f"'{node.name}' has no property '{'.'.join(map(str, [name, *path]))}'"
         self._findings.error(mark, "unknown-property", message, did_you_mean(name, node.definitions))
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+
 def test_yaml_that_cannot_be_read_is_the_only_finding(findings):
     assert findings("topology_template: [\n") == [
         "t.yaml:3:1: error yaml: this is not YAML: did not find expected node content while parsing a flow node",
@@ -419,7 +420,10 @@ def test_properties_that_refer_to_each_other_in_a_circle_are_found(findings):
             a: { get_property: [ SELF, b ] }
             b: { get_property: [ SELF, a ] }
     """
-    assert findings(text)[0] == "t.yaml:9:12: error cycle: the properties refer to each other in a circle: n.b -> n.a -> n.b"
+    assert (
+        findings(text)[0]
+        == "t.yaml:9:12: error cycle: the properties refer to each other in a circle: n.b -> n.a -> n.b"
+    )
 
 
 def test_unknown_keys_are_found_wherever_they_stand(findings):
@@ -554,7 +558,10 @@ def test_tosca_parser_has_the_last_word_on_what_our_checks_pass(deploy, monkeypa
 
     monkeypatch.setattr(library, "_ask", lambda module, asked: ('"frontend" is not to its taste',))
     with pytest.raises(Exception, match="t.yaml:5:5: error tosca-parser") as caught:
-        deploy("imports: [ im/types.yaml ]\n" + "topology_template:\n  node_templates:\n    frontend: { type: im.nodes.FrontEnd }\n")
+        deploy(
+            "imports: [ im/types.yaml ]\n"
+            + "topology_template:\n  node_templates:\n    frontend: { type: im.nodes.FrontEnd }\n"
+        )
     assert len(caught.value.findings) == 1
 
 
@@ -565,5 +572,7 @@ def test_where_tosca_parser_breaks_the_template_still_counts(deploy, monkeypatch
         raise KeyError("x")
 
     monkeypatch.setattr(library, "_ask", breaks)
-    topology = deploy("imports: [ im/types.yaml ]\ntopology_template:\n  node_templates:\n    f: { type: im.nodes.FrontEnd }\n")
+    topology = deploy(
+        "imports: [ im/types.yaml ]\ntopology_template:\n  node_templates:\n    f: { type: im.nodes.FrontEnd }\n"
+    )
     assert [finding.code for finding in topology.warnings] == ["tosca-parser"]
