@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from im.errors import InputError
+
+
+def load_settings() -> Settings:
+    """Read the settings of this user. Raises :class:`im.errors.InputError` naming each bad one."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise InputError(
+            wrong, where="settings", hint=f"{default_home() / 'config.toml'} or an IM_* variable"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(str(error), where=str(default_home() / "config.toml"), hint="mend the file") from None
 
 
 def default_home() -> Path:

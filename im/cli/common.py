@@ -74,15 +74,15 @@ def parse_import_map(pairs: Sequence[str]) -> dict[str, Path]:
 def manager(*, progress: bool = False) -> Iterator[LocalManager]:
     """Open this user's infrastructures; with ``progress``, what happens is shown on stderr."""
     from im.api import LocalManager
-    from im.config import Settings
+    from im.config import load_settings
 
     if not progress:
-        with LocalManager(Settings()) as im:
+        with LocalManager(load_settings()) as im:
             yield im
         return
     from im.cli.render import shown_events
 
-    with shown_events() as emit, LocalManager(Settings(), emit=emit) as im:
+    with shown_events() as emit, LocalManager(load_settings(), emit=emit) as im:
         yield im
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TextIO
 
 from im.events import Emit, Event
@@ -100,11 +100,18 @@ class LiveTree:
         """Remember what the event says; the screen follows by itself."""
         if event.scope in {"infrastructure", "job"}:
             self.name = self.name or event.subject
+            self.end_phases_before(event)
             self.phases[event.phase] = event
         else:
             self.nodes[event.subject] = event
         if event.kind == "failed":
             self.failures.append(event)
+
+    def end_phases_before(self, event: Event) -> None:
+        """A phase that did not fail is over when another one speaks."""
+        for phase, last in self.phases.items():
+            if phase != event.phase and last.kind in {"started", "progress"}:
+                self.phases[phase] = replace(last, kind="finished")
 
     def render(self) -> Tree:
         """Draw the tree as it is now."""

@@ -68,3 +68,10 @@ def test_the_tree_shows_the_latest_word_of_each_phase_and_node():
     assert "base image" in text
     assert "answers" in text
     assert "booting" not in text
+
+
+def test_a_phase_is_over_when_the_next_one_speaks():
+    tree = LiveTree()
+    tree(event("lab", "infrastructure", phase="create"))
+    tree(event("lab", "infrastructure", phase="boot"))
+    assert [(phase, last.kind) for phase, last in tree.phases.items()] == [("create", "finished"), ("boot", "started")]
