@@ -1,7 +1,7 @@
 """What the control plane costs: 10 and 1,000 nodes on a fake cloud, in real time.
 
-The fake cloud takes 200 ms for each call and 30 s to boot a server; the contextualization does nothing. A perfect client
-would need the same time for 1,000 nodes as for 10. Prints one JSON object::
+The fake cloud takes 200 ms for each call and 30 s to boot a server; the contextualization does nothing. A perfect
+client would need the same time for 1,000 nodes as for 10. Prints one JSON object::
 
     python benchmarks/control_plane.py            # 10 and 1,000 nodes, about 80 s
     python benchmarks/control_plane.py 10 100

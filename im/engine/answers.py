@@ -74,16 +74,20 @@ class Answers:
         return moves
 
     def second_chance(self) -> None:
-        """A node that was too late last time may answer by now; one that does need not be replaced."""
-        rows = [
-            row for row in self._journal.nodes.values() if (row.state, row.reason) == (NodeState.FAILED, "ssh-timeout")
-        ]
+        """A node that was too late last time may answer by now; one that does need not be replaced.
+
+        A front-end that was configured once is waited for anew, for it is never replaced.
+        """
+        late = (NodeState.FAILED, "ssh-timeout")
+        rows = [row for row in self._journal.nodes.values() if (row.state, row.reason) == late]
         if rows:
             self._write_known_hosts()
             cluster = self.cluster()
             asked = [(row, self._pool.submit(self._probe, cluster, row)) for row in rows]
             found = [row for row, future in asked if not future.exception() and future.result()]
+            again = [row for row in rows if row not in found and row.front_end and row.configured]
             self._journal.advance([Move(row, NodeState.REACHABLE) for row in found])
+            self._journal.advance([Move(row, NodeState.BOOTING) for row in again])
 
     def _booting(self) -> Sequence[Node]:
         """The nodes that could answer: they run, and so does the front-end if the way goes through it."""

@@ -64,11 +64,8 @@ def _failures(scope: str, subject: str, events: Iterable[Event]) -> list[str]:
 
 
 def _is_about(event: Event, scope: str, subject: str) -> bool:
-    """Tasks of a node name it in their data; those of nobody in particular belong to the infrastructure."""
-    if event.scope == "task":
-        node = event.data.get("node", "")
-        return node == subject if scope == "node" else not node
-    return (event.scope, event.subject) == (scope, subject)
+    """Whether an event is about a subject; the subject of a task is the node that it ran on."""
+    return event.subject == subject and (event.scope == scope or (event.scope == "task" and scope == "node"))
 
 
 def _log(event: Event) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -55,6 +56,7 @@ class Journal:
     def __init__(self, store: Store, emit: Emit, record: InfrastructureRecord) -> None:
         self._store = store
         self._emit = emit
+        self._telling = threading.Lock()
         self._phase = "plan"
         self.record = record
         self.version = 0
@@ -117,7 +119,7 @@ class Journal:
 
     def tell(self, event: Event) -> None:
         """Store an event and pass it on; the :data:`~im.events.Emit` that others get. Any thread may call it."""
-        self._emit(self._store.add_event(event))
+        self._tell([self._store.add_event(event)])
 
     def _write(self, nodes: Sequence[Node], events: Sequence[Event]) -> None:
         gone = [node for node in nodes if node.state is NodeState.GONE]
@@ -131,6 +133,8 @@ class Journal:
 
     def _node_event(self, node: Node, state: NodeState, reason: str, message: str) -> Event:
         phase, kind = NODE_EVENTS[state]
+        if (node.state, state) == (NodeState.CONFIGURING, NodeState.REACHABLE):
+            phase, kind = "configure", "note"
         data = {"state": str(state), "from": str(node.state), "group": node.group}
         return self._event("node", node.name, phase, kind, reason or str(state), message, data)
 
@@ -147,5 +151,6 @@ class Journal:
         return Event(self.record.id, scope, subject, phase, kind, code, message, data)
 
     def _tell(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self._emit(event)
+        with self._telling:
+            for event in events:
+                self._emit(event)

@@ -11,7 +11,7 @@ from im.engine.journal import Journal, Move
 from im.engine.pace import Sightings
 from im.engine.world import World
 from im.plan.model import Instance, Node, NodeState
-from im.plan.observe import Binding, bind, state_seen, updated
+from im.plan.observe import SERVER_ERROR, Binding, bind, state_seen, updated
 
 _NOT_EXPECTED = frozenset({NodeState.LOST, NodeState.GONE})
 
@@ -83,7 +83,7 @@ class Observer:
             return Move(known, row.state, row.reason, row.message)
         state = state_seen(row, instance)
         if state is NodeState.FAILED and row.state is not NodeState.FAILED:
-            return Move(known, state, "server-error", instance.message or "the cloud reports an error without a reason")
+            return Move(known, state, SERVER_ERROR, instance.message or "the cloud reports an error without a reason")
         return Move(known, state)
 
     def _absent(self, row: Node) -> Move | None:

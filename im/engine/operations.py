@@ -24,10 +24,10 @@ from im.engine.explain import explain
 from im.engine.journal import Journal
 from im.engine.observe import Observer
 from im.engine.pace import Pace
-from im.engine.reconcile import reconcile
+from im.engine.reconcile import AT_REST, reconcile
 from im.engine.teardown import teardown
 from im.engine.world import Contextualizer, World
-from im.errors import ImError, InputError, ProviderError, StoreError, UnknownName
+from im.errors import Held, ImError, InputError, ProviderError, StoreError, UnknownName
 from im.events import Emit
 from im.plan.desired import scaled
 from im.plan.diff import diff
@@ -37,6 +37,9 @@ from im.providers.base import Capability, Provider
 from im.ssh.keys import KeyRing
 from im.store.repository import InfrastructureRecord, Store
 from im.topology.model import Topology
+
+BROKEN = frozenset({NodeState.FAILED, NodeState.LOST})
+LEFT_BY_START = BROKEN | {NodeState.STOPPED}
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 
@@ -63,7 +66,7 @@ class Engine:
     """Brings infrastructures of one cloud to the state that is wanted.
 
     ``clock``, ``pool`` and ``keyring`` are for tests; left out, they are the real ones. Everything that happens is
-    stored and handed to ``emit``, from whatever thread it happens in.
+    stored and handed to ``emit``, one event at a time, from whatever thread it happens in.
     """
 
     def __init__(
@@ -161,6 +164,8 @@ class Engine:
         with self._existing(name, "stop") as record:
             self._require_stop_start()
             rows = _chosen(record, node)
+            if not any(row.state in UP | {NodeState.STOPPED} for row in rows):
+                raise InputError(f"{node or record.name} does not run", hint=f"im_client show {record.name}")
             if node and rows[0].front_end:
                 raise InputError(f"{node} is the front-end", hint="stop the whole infrastructure")
             journal = self._journal(record, record)
@@ -173,16 +178,21 @@ class Engine:
         with self._existing(name, "start") as record:
             self._require_stop_start()
             chosen = {row.name for row in _chosen(record, node)}
-            dead = {NodeState.FAILED, NodeState.LOST}
-            stopped = {row.name for row in record.nodes if row.state is NodeState.STOPPED}
-            broken = {row.name for row in record.nodes if row.state in dead}
-            journal = self._journal(record, record)
-            return self._converge(journal, self._catalog(), leave=frozenset(broken | (stopped - chosen)))
+            left = {row for row in record.nodes if row.state in LEFT_BY_START and row.name not in chosen}
+            broken = {row for row in record.nodes if row.state in BROKEN and not row.front_end}
+            if any(row.front_end for row in left):
+                raise InputError("the front-end does not run", hint=f"im_client start {record.name}")
+            leave = frozenset(row.name for row in left | broken)
+            return self._converge(self._journal(record, record), self._catalog(), leave)
 
     def delete(self, name: str) -> None:
         """Delete an infrastructure and everything that carries its mark; by its id also if the store has lost it."""
-        with self._held(name, "delete"):
-            journal = Journal(self._store, self._world.emit, self._store.find(name) or self._unknown(name))
+        known = self._store.find(name)
+        with self._held(known.name if known else name, "delete"):
+            record = self._store.find(known.id) if known else self._unknown(name)
+            if record is None:
+                return  # the process that had it until now has deleted it
+            journal = Journal(self._store, self._world.emit, record)
             journal.enter(InfrastructureState.DELETING)
             teardown(self._world, journal)
             journal.enter(InfrastructureState.DELETED)
@@ -196,9 +206,18 @@ class Engine:
         known = {record.id for record in self._store.infrastructures()}
         found = once(self._world, "listing infrastructures", self._world.provider.infrastructures)
         unknown = tuple(id_ for id_ in found if id_ not in known)
-        for name in (*expired, *(unknown if orphans else ())):
+        deleted = [name for name in expired if self._collect(name)]
+        for name in unknown if orphans else ():
             self.delete(name)
-        return Collected(tuple(expired), unknown)
+        return Collected(tuple(deleted), unknown)
+
+    def _collect(self, name: str) -> bool:
+        """Delete an infrastructure unless somebody works on it; the next ``gc`` comes soon enough."""
+        try:
+            self.delete(name)
+        except Held:
+            return False
+        return True
 
     # in common
 
@@ -209,9 +228,9 @@ class Engine:
 
     @contextmanager
     def _existing(self, name: str, verb: str) -> Iterator[InfrastructureRecord]:
-        self._store.infrastructure(name)
-        with self._held(name, verb):
-            record = self._store.infrastructure(name)
+        found = self._store.infrastructure(name)
+        with self._held(found.name, verb):
+            record = self._store.infrastructure(found.id)
             _check_alive(record)
             yield record
 
@@ -267,10 +286,11 @@ class Engine:
             self._world.clock.wait(threading.Event(), pace.delay())
 
     def _stopped(self, journal: Journal, node: str | None) -> None:
-        message = f"{node} is stopped" if node else ""
-        state = InfrastructureState.DEGRADED if node else InfrastructureState.STOPPED
-        if journal.record.state is not InfrastructureState.STOPPED:
-            journal.enter(state, "stopped", message)
+        before = journal.record.state
+        if node and before in AT_REST:
+            journal.enter(InfrastructureState.DEGRADED, "stopped", f"{node} is stopped")
+        elif not node and before is not InfrastructureState.STOPPED:
+            journal.enter(InfrastructureState.STOPPED, "stopped")
 
     def _unknown(self, name: str) -> InfrastructureRecord:
         """A record for an infrastructure that only the cloud knows."""

@@ -40,6 +40,13 @@ class Policy:
             self.given_up.add(name)
         return name not in self.given_up
 
+    def front_end_lives(self) -> None:
+        """Raise if a front-end that has been configured is broken: it is not replaced, for the data on it."""
+        for row in self._journal.nodes.values():
+            if row.front_end and row.configured and row.state is NodeState.FAILED:
+                hint = "its disk may hold your data: have the cloud repair the server, or delete the infrastructure"
+                raise error_of(row, hint)
+
     def enough(self) -> None:
         """Raise unless every group from which nodes failed still has as many as it needs."""
         for group in self._topology.groups:
@@ -61,7 +68,7 @@ class Policy:
             raise error_of(node)
 
 
-def error_of(node: Node) -> ImError:
+def error_of(node: Node, hint: str = "the same command tries again") -> ImError:
     """Return the error that a failed node stands for."""
     kinds: dict[str, type[ImError]] = {
         "ssh-timeout": SshError,
@@ -69,4 +76,4 @@ def error_of(node: Node) -> ImError:
         NoCapacity.code: NoCapacity,
     }
     kind = kinds.get(node.reason, ProviderError)
-    return kind(node.message or "it failed", where=f"node {node.name}", hint="the same command tries again")
+    return kind(node.message or "it failed", where=f"node {node.name}", hint=hint)

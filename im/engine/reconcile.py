@@ -97,6 +97,7 @@ class _Reconciler:
     def _look_and_act(self) -> bool:
         wanted = self._wanted()
         moves = self._observer.look(wanted)
+        self._policy.front_end_lives()
         self._policy.judge(moves, wanted)
         adopted = self._observer.binding.adopted
         if adopted:
@@ -127,6 +128,7 @@ class _Reconciler:
         ending = _names(actions, "replace") + [name for name in _names(actions, "delete") if name not in desired]
         starting = [name for name in _names(actions, "start") if self._policy.try_again(name)]
         creating = [desired[name] for name in _names(actions, "create")]
+        new = [node for node in creating if not self._is_requested(node.name)]
         if ending or starting or creating:
             self._begin()
         changed = self._actor.delete(ending)
@@ -135,7 +137,11 @@ class _Reconciler:
         if creating:
             self._policy.judge(self._actor.create(creating), desired)
         self._actor.publish()
-        return changed or bool(creating)
+        return changed or bool(new)  # asking for the same once more is no progress
+
+    def _is_requested(self, name: str) -> bool:
+        row = self._journal.nodes.get(name)
+        return row is not None and row.state is NodeState.REQUESTED
 
     def _actions(self) -> tuple[Action, ...]:
         rows = tuple(self._journal.nodes.values())
@@ -169,12 +175,15 @@ class _Reconciler:
         limit = self._world.settings.boot_timeout
         if self._pace.idle <= limit:
             return ()
-        rows = self._journal.nodes.values()
-        if names := [row.name for row in rows if row.state is NodeState.DELETING]:
-            text = f"the cloud has not deleted {', '.join(names)} for {limit:g} s"
-            raise ProviderError(text, hint="the same command tries again")
         message = f"the cloud has not finished it, and nothing else has changed for {limit:g} s"
+        rows = self._journal.nodes.values()
         moves = tuple(Move(row, NodeState.FAILED, "boot-timeout", message) for row in rows if row.state in WAITING)
+        if not moves and not any(row.state is NodeState.BOOTING for row in rows):
+            left = [f"{row.name} is {row.state}" for row in rows if row.state not in DONE]
+            left += [f"server {stray.id} is still there" for stray in self._observer.binding.strays]
+            raise ProviderError(
+                f"nothing has changed for {limit:g} s: {'; '.join(left)}", hint="the same command tries again"
+            )
         self._journal.advance(moves)
         return moves
 

@@ -10,6 +10,9 @@ from im.plan.model import Instance, Node, NodeState
 UP = frozenset({NodeState.BOOTING, NodeState.REACHABLE, NodeState.CONFIGURING, NodeState.READY})
 """States of a node whose server runs."""
 
+SERVER_ERROR = "server-error"
+"""Reason of a node whose server the cloud reports in error."""
+
 _ON_ACTIVE = frozenset({NodeState.REQUESTED, NodeState.BUILDING, NodeState.STOPPED, NodeState.LOST})
 _ON_ERROR = frozenset(NodeState) - {NodeState.DELETING, NodeState.GONE}
 
@@ -48,10 +51,11 @@ def bind(rows: Sequence[Node], instances: Sequence[Instance], wanted: Collection
 def state_seen(row: Node, instance: Instance) -> NodeState:
     """Return the state that a node is in, given what the cloud shows of its server."""
     found = row.state is NodeState.FAILED and not row.id  # the create call failed for us, but it happened
+    healed = row.state is NodeState.FAILED and row.reason == SERVER_ERROR
     match instance.status:
         case "building" if found or row.state in {NodeState.REQUESTED, NodeState.LOST}:
             return NodeState.BUILDING
-        case "active" if found or row.state in _ON_ACTIVE:
+        case "active" if found or healed or row.state in _ON_ACTIVE:
             return NodeState.BOOTING
         case "stopped" if found or row.state in UP | _ON_ACTIVE:
             return NodeState.STOPPED

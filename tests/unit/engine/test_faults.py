@@ -84,6 +84,19 @@ def test_a_wrong_host_key_is_not_waited_for(lab):
     assert lab.clock.monotonic() < 60
 
 
+def test_a_front_end_that_does_not_come_back_after_a_stop_is_waited_for_again(lab):
+    lab.deploy()
+    before = lab.node("front-end")
+    lab.engine().stop("demo")
+    lab.behave(mute=frozenset({"front-end"}))
+    for _ in range(2):
+        with pytest.raises(SshError, match="node front-end"):
+            lab.engine().start("demo")
+    lab.behave()
+    assert lab.deploy().state is InfrastructureState.READY
+    assert lab.node("front-end").id == before.id
+
+
 # a server in error
 
 
@@ -133,7 +146,38 @@ def test_a_server_that_is_never_finished_is_given_up_after_the_boot_timeout(lab)
     assert 600 < lab.clock.monotonic() < 700
 
 
+def test_a_configured_front_end_in_error_is_neither_replaced_nor_waited_for(lab):
+    lab.deploy(cluster(on_failure="replace"))
+    before = lab.node("front-end")
+    with lab.provider._cloud.open() as state:
+        state.change(state.servers[before.id], broken=True)
+    for _ in range(2):
+        with pytest.raises(ProviderError, match="its disk may hold your data"):
+            lab.deploy(cluster(on_failure="replace"))
+    with lab.provider._cloud.open() as state:
+        state.change(state.servers[before.id], broken=False)
+    assert lab.deploy(cluster(on_failure="replace")).state is InfrastructureState.READY
+    assert lab.node("front-end").id == before.id
+
+
 # a create whose answer is lost
+
+
+def test_a_cloud_that_never_takes_a_create_is_given_up(lab):
+    lab.behave(faults=(down("create", first=2, times=1000),))
+    with pytest.raises(ProviderError, match="nothing else has changed for 600 s"):
+        lab.deploy()
+    assert lab.record.state is InfrastructureState.FAILED
+
+
+def test_a_cloud_that_does_not_delete_a_stray_is_told_and_given_up(lab):
+    lab.deploy()
+    lab.provider.delete = lambda ids: None
+    with lab.provider._cloud.open() as state:
+        original = state.servers[lab.node("worker-1").id]
+        state.servers["copy"] = type(original)(**(_fields(original) | {"id": "copy"}))
+    with pytest.raises(ProviderError, match="server copy is still there"):
+        lab.deploy()
 
 
 def test_a_create_that_timed_out_but_happened_is_found_and_not_repeated(lab):

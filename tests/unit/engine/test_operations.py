@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from engine_lab import cluster
 
-from im.errors import ContextualizationError, InputError, ProviderError, UnknownName
+from im.engine.locks import held
+from im.errors import ContextualizationError, InputError, NoCapacity, ProviderError, UnknownName
 from im.plan.model import InfrastructureState, NodeState
 from im.providers.base import Capability, Environment
 from im.topology.model import NodeGroup, Topology
@@ -106,6 +107,22 @@ def test_starting_one_of_two_stopped_nodes_leaves_the_other(lab):
     assert [node.state for node in record.nodes] == [NodeState.READY, NodeState.STOPPED, NodeState.READY]
 
 
+def test_one_worker_is_not_started_while_the_front_end_is_stopped(lab):
+    lab.deploy()
+    lab.engine().stop("demo")
+    with pytest.raises(InputError, match="im_client start demo"):
+        lab.engine().start("demo", "worker-1")
+
+
+def test_starting_does_not_repair_what_is_broken(lab):
+    lab.behave(errors={"worker-2": 1})
+    lab.deploy()
+    lab.engine().stop("demo")
+    lab.behave()
+    assert lab.engine().start("demo").state is InfrastructureState.DEGRADED
+    assert lab.provider.calls["create"] == 0
+
+
 def test_stopping_twice_is_as_good_as_once(lab):
     lab.deploy()
     lab.engine().stop("demo")
@@ -136,6 +153,14 @@ def test_a_cloud_that_cannot_stop_servers_says_so(lab):
     lab.deploy()
     lab.provider.capabilities -= {Capability.STOP_START}
     with pytest.raises(InputError, match="cannot stop and start"):
+        lab.engine().stop("demo")
+
+
+def test_what_does_not_run_yet_cannot_be_stopped(lab):
+    lab.behave(capacity=0)
+    with pytest.raises(NoCapacity):
+        lab.deploy()
+    with pytest.raises(InputError, match="demo does not run"):
         lab.engine().stop("demo")
 
 
@@ -224,6 +249,14 @@ def test_gc_lists_what_only_the_cloud_knows_and_deletes_it_if_asked(lab):
     assert lab.provider.infrastructures() == ("0badf00d",)
     assert lab.engine().gc(orphans=True).orphans == ("0badf00d",)
     assert lab.provider.infrastructures() == ()
+
+
+def test_gc_passes_over_what_somebody_works_on(lab):
+    lab.engine().deploy("demo", "fake", cluster(), ttl=timedelta(hours=1))
+    lab.clock.sleep(7200)
+    with held(lab.settings.home / "locks", "demo", "scale"):
+        assert lab.engine().gc().deleted == ()
+    assert lab.engine().gc().deleted == ("demo",)
 
 
 # plan, refresh, why

@@ -1,5 +1,7 @@
 """The transition table."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +72,11 @@ def test_a_change_is_a_row_and_an_event_with_reason_and_message(lab):
         "no answer",
     )
     assert event.seq > 0
+
+
+@pytest.mark.parametrize("table", [NODE, INFRASTRUCTURE])
+def test_the_table_is_documented_as_it_is(table):
+    text = (Path(__file__).parents[3] / "docs" / "engine.md").read_text()
+    for state, following in table.items():
+        names = ", ".join(f"`{name}`" for name in sorted(following)) or "nothing"
+        assert f"| `{state}` | {names} |" in text
