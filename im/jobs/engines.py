@@ -15,7 +15,7 @@ from im.jobs.images import Image
 Steps = tuple[tuple[str, ...], ...]
 
 LOADED = "{loaded}"
-"""In a step: the last line that the step before it printed (what ``load`` called the image)."""
+"""In a step: what the first step, a ``load``, called the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class Udocker:
             options, repository = udocker_reference(image.reference)
             pull = ("udocker", "pull", *options, repository)
             return pull, ("udocker", "create", name, repository), *setup
-        load = ("udocker", "load", "-i", archive)
-        return load, ("udocker", "create", name, LOADED), *setup
+        load = ("udocker", "load", "-i", archive, f"im/{image.container}")
+        return load, ("udocker", "create", name, LOADED), ("udocker", "rmi", LOADED), *setup
 
     def discard(self, image: Image) -> Steps:
         """Remove the container."""

@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
+import subprocess
 import tarfile
 import time
 from contextlib import suppress
@@ -17,6 +19,7 @@ import pytest
 from im.errors import InputError, PreflightError
 from im.jobs.mpi import MpiJob, run
 from im.jobs.preflight import preflight
+from im.ssh import connection
 from im.topology.model import Software, Topology
 
 pytestmark = pytest.mark.e2e_local
@@ -143,7 +146,7 @@ def test_a_client_that_is_killed_leaves_nothing_running(launch, subcluster):
 
 
 def test_a_connection_that_falls_silent_ends_the_job(subcluster, mpi_image, nothing_left):
-    """The ssh process is stopped: to the front-end that looks like a network that swallows everything."""
+    """The ssh process that holds the connection stops: as if the network swallowed everything."""
     script = f"""
 import sys
 from im.api import LocalManager
@@ -155,13 +158,17 @@ with LocalManager(Settings()) as im:
 """
     cluster = subcluster.cluster
     process = subcluster.python(script)
-    process.stdout.readline()
-    (ssh,) = children(process.pid)
-    os.kill(ssh, signal.SIGSTOP)
-    wait_until(lambda: not subcluster.left_over(cluster))
-    os.kill(ssh, signal.SIGCONT)
-    process.kill()
-    process.communicate()
+    master = 0
+    try:
+        process.stdout.readline()
+        master = connection_to_front_end(cluster)
+        os.kill(master, signal.SIGSTOP)
+        wait_until(lambda: not subcluster.left_over(cluster))
+    finally:
+        if master:
+            os.kill(master, signal.SIGCONT)
+        process.kill()
+        process.communicate()
 
 
 def test_a_connection_that_breaks_ends_the_job_and_says_so(launch, subcluster, nothing_left):
@@ -177,7 +184,7 @@ def test_a_connection_that_breaks_ends_the_job_and_says_so(launch, subcluster, n
 def test_a_supervisor_that_is_killed_leaves_nothing_running(launch, subcluster, nothing_left):
     process = launch("mpi_hello", "300")
     process.stdout.readline()
-    subcluster.on("frontend", "pkill -9 -f 'supervisor.py run'")
+    subcluster.on("frontend", "pkill -9 -f 'supervisor[.]py run'")
     code, _, errors = finish(process)
     assert code == 125
     assert "ended without a result" in errors
@@ -265,12 +272,15 @@ def oci_archive(rootfs: Path, path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("pack", "colour"), [(docker_save, "red"), (oci_archive, "blue")])
-def test_archives_of_other_formats_run_too_with_the_images_own_variables(launch, mpi_image, tmp_path, pack, colour):
+def test_archives_of_other_formats_run_too_with_the_images_own_variables(
+    launch, subcluster, mpi_image, tmp_path, pack, colour
+):
     image = pack(mpi_image, tmp_path / "image.tar")
     code, output, errors = finish(launch("sh", "-c", "echo $COLOUR; mpi_hello", ranks=2, image=image))
     assert code == 0, errors
     assert output.count(f"{colour}\n") == 2
     assert output.count("container: yes, sum: right") == 2
+    assert "im/im-" not in subcluster.on("frontend", "udocker images", user=subcluster.cluster.user)
 
 
 # the preflight
@@ -357,9 +367,7 @@ def test_a_container_engine_that_a_node_lacks_is_found(subcluster, broken):
 
 def test_ranks_that_are_not_inside_their_container_are_found(subcluster, broken):
     """As a proot without seccomp does: the program runs, on the node's own files, with exit code 0."""
-    script = """#!/bin/sh
-while [ "${1#-}" != "$1" ] || [ "$1" = run ]; do shift; done; shift; while [ "$1" != /usr/bin/python3 ]; do shift; done; exec "$@"
-"""
+    script = '#!/bin/sh\nwhile [ "$1" != /usr/bin/python3 ]; do shift; done; exec "$@"'
     broken(
         "worker-2",
         f"{SAVE}; echo '{script}' > /usr/local/bin/udocker; chmod 755 /usr/local/bin/udocker",
@@ -371,6 +379,13 @@ while [ "${1#-}" != "$1" ] || [ "$1" = run ]; do shift; done; shift; while [ "$1
 def test_an_engine_that_the_cluster_lacks_is_refused(subcluster, mpi_image):
     with pytest.raises(InputError, match="has no container engine 'docker'"):
         run(subcluster.cluster, MpiJob(1, str(mpi_image), ("true",), engine="docker"), emit=lambda event: None)
+
+
+def connection_to_front_end(cluster) -> int:
+    """Return the process that holds the user's shared connection to the front-end."""
+    line = connection.command(cluster, cluster.front_end, user=cluster.user)
+    told = subprocess.run([*line[:-1], "-O", "check", line[-1]], capture_output=True, check=True, text=True).stderr
+    return int(re.search(r"pid=(\d+)", told)[1])
 
 
 def children(process: int) -> list[int]:

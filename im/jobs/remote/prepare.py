@@ -36,7 +36,7 @@ def receive(path: Path, size: int) -> None:
 
 
 def perform(steps: list[list[str]], scratch: Path) -> None:
-    """Run the steps in their order; what one printed last may be a word of the next."""
+    """Run the steps in their order; what the first one loaded may be a word of the others."""
     environment = {**os.environ, "TMPDIR": str(scratch)}
     loaded = ""
     for step in steps:
@@ -46,7 +46,15 @@ def perform(steps: list[list[str]], scratch: Path) -> None:
         if done.returncode:
             told = [text for text in [*output, *done.stderr.decode(errors="replace").split("\n")] if text.strip()]
             raise Failed(f"{' '.join(line[:3])}: {' '.join(told[-3:]) or f'exit code {done.returncode}'}")
-        loaded = next((text for text in reversed(output) if text.strip()), "").strip().split(": ")[-1]
+        loaded = loaded or name_in(next((text for text in reversed(output) if text.strip()), ""))
+
+
+def name_in(line: str) -> str:
+    """Return the image's name in what an engine prints after a load.
+
+    Docker: ``Loaded image: NAME``; udocker: ``NAME``, and for OCI archives ``['NAME']``.
+    """
+    return line.strip().split(": ")[-1].strip("[]'")
 
 
 def discard(steps: list[list[str]]) -> None:

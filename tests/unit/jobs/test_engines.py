@@ -26,10 +26,12 @@ def test_udocker_imports_a_root_file_system_straight_into_a_container():
 
 
 @pytest.mark.parametrize("kind", ["docker", "oci"])
-def test_udocker_creates_a_container_from_what_load_called_the_image(kind):
-    load, create, _ = UDOCKER.prepare(image(kind), "/a.tar", "P1")
-    assert load == ("udocker", "load", "-i", "/a.tar")
-    assert create == ("udocker", "create", "--name=im-abababababababab", LOADED)
+def test_udocker_makes_a_container_of_what_load_called_the_image_and_keeps_no_layers(kind):
+    name = "im-abababababababab"
+    load, create, remove, _ = UDOCKER.prepare(image(kind), "/a.tar", "P1")
+    assert load == ("udocker", "load", "-i", "/a.tar", f"im/{name}")
+    assert create == ("udocker", "create", f"--name={name}", LOADED)
+    assert remove == ("udocker", "rmi", LOADED)
 
 
 def test_udocker_pulls_from_a_registry_and_keeps_its_own_mode_if_none_was_probed():

@@ -42,8 +42,8 @@ def run(home, wanted, stdin=b""):
     return process.returncode, json.loads(output)
 
 
-def test_steps_run_in_order_and_each_may_use_what_the_one_before_called_the_image(home):
-    code, answer = run(home, request("echo noise; echo Loaded image: lab/mpi:1", "echo $1 > ~/result"))
+def test_steps_run_in_order_and_may_use_what_the_first_called_the_image(home):
+    code, answer = run(home, request("echo noise; echo Loaded image: lab/mpi:1", "echo noise", "echo $1 > ~/result"))
     assert (code, answer) == (0, {"ready": True})
     assert (home / "result").read_text() == "lab/mpi:1\n"
     assert json.loads((home / ".im/images/im-1.json").read_text()) == {"image": "mpi.tar"}
@@ -88,3 +88,10 @@ def test_many_at_once_make_it_once(home):
         process.communicate(timeout=30)
     assert [process.returncode for process in processes] == [0, 0, 0, 0]
     assert (home / "log2").read_text() == "made\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["lab/mpi:1", "Loaded image: lab/mpi:1", "Loaded image ID: lab/mpi:1", "['lab/mpi:1']"]
+)
+def test_the_name_of_a_loaded_image_is_found_in_what_engines_print(line):
+    assert prepare.name_in(line) == "lab/mpi:1"
