@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -17,22 +16,22 @@ from typing import Any
 from im.clock import Clock
 from im.config import Settings
 from im.engine import locks
-from im.engine.calls import once, repeated
+from im.engine.calls import once
 from im.engine.cluster import cluster_of
 from im.engine.complete import complete
 from im.engine.explain import explain
 from im.engine.journal import Journal
-from im.engine.observe import Observer
-from im.engine.pace import Pace
-from im.engine.reconcile import AT_REST, reconcile
+from im.engine.live import as_seen
+from im.engine.power import rest_stopped, stop
+from im.engine.reconcile import reconcile
 from im.engine.teardown import teardown
 from im.engine.world import Contextualizer, World
 from im.errors import Held, ImError, InputError, ProviderError, StoreError, UnknownName
 from im.events import Emit
 from im.plan.desired import scaled
 from im.plan.diff import diff
-from im.plan.model import Catalog, Cluster, InfrastructureState, Instance, Node, NodeState, Plan
-from im.plan.observe import UP, bind, state_seen, updated
+from im.plan.model import Catalog, Cluster, InfrastructureState, Node, NodeState, Plan
+from im.plan.observe import UP
 from im.providers.base import Capability, Provider
 from im.ssh.keys import KeyRing
 from im.store.repository import InfrastructureRecord, Store
@@ -108,15 +107,7 @@ class Engine:
         """Return the infrastructure with its nodes as the cloud shows them now; nothing is written."""
         record = self._store.infrastructure(name)
         servers = once(self._world, "listing servers", lambda: self._world.provider.list(record.id))
-        seen = bind(record.nodes, servers, ()).instances
-        nodes = tuple(_live(node, seen.get(node.name)) for node in record.nodes)
-        ended = [
-            node.name for node, row in zip(nodes, record.nodes, strict=True) if row.state in UP and node.state not in UP
-        ]
-        if record.state is InfrastructureState.READY and ended:
-            message = f"not running any more: {', '.join(ended)}"
-            record = replace(record, state=InfrastructureState.DEGRADED, reason="lost", message=message)
-        return replace(record, nodes=nodes)
+        return as_seen(record, servers)
 
     def why(self, name: str) -> tuple[str, ...]:
         """Return in plain words what is not ready, and the evidence."""
@@ -169,8 +160,8 @@ class Engine:
             if node and rows[0].front_end:
                 raise InputError(f"{node} is the front-end", hint="stop the whole infrastructure")
             journal = self._journal(record, record)
-            self._stop(journal, {row.name for row in rows if row.state in UP})
-            self._stopped(journal, node)
+            stop(self._world, journal, {row.name for row in rows if row.state in UP})
+            rest_stopped(journal, node)
             return journal.record_with_nodes
 
     def start(self, name: str, node: str | None = None) -> InfrastructureRecord:
@@ -273,25 +264,6 @@ class Engine:
         if Capability.STOP_START not in self._world.provider.capabilities:
             raise InputError(f"the cloud {self._world.provider.name} cannot stop and start servers")
 
-    def _stop(self, journal: Journal, names: set[str]) -> None:
-        ids = [journal.nodes[name].id for name in names]
-        if ids:
-            repeated(self._world, journal, "stopping servers", lambda: self._world.provider.stop(ids))
-        observer, pace = Observer(self._world, journal), Pace(self._world.clock)
-        while any(name in journal.nodes and journal.nodes[name].state in UP for name in names):
-            if observer.look(journal.nodes.keys()):
-                pace.progress()
-            if pace.idle > self._world.settings.boot_timeout:
-                raise ProviderError("the cloud has not stopped all servers", hint="the same command tries again")
-            self._world.clock.wait(threading.Event(), pace.delay())
-
-    def _stopped(self, journal: Journal, node: str | None) -> None:
-        before = journal.record.state
-        if node and before in AT_REST:
-            journal.enter(InfrastructureState.DEGRADED, "stopped", f"{node} is stopped")
-        elif not node and before is not InfrastructureState.STOPPED:
-            journal.enter(InfrastructureState.STOPPED, "stopped")
-
     def _unknown(self, name: str) -> InfrastructureRecord:
         """A record for an infrastructure that only the cloud knows."""
         if name not in once(self._world, "listing infrastructures", self._world.provider.infrastructures):
@@ -333,14 +305,3 @@ def _chosen(record: InfrastructureRecord, node: str | None) -> tuple[Node, ...]:
         hint = f"nodes: {', '.join(row.name for row in record.nodes)}"
         raise UnknownName(f"{record.name} has no node {node!r}", hint=hint)
     return rows
-
-
-def _live(node: Node, instance: Instance | None) -> Node:
-    if instance is None or instance.status == "deleting":
-        if node.state in UP | {NodeState.STOPPED}:
-            message = "the cloud does not list this server"
-            return replace(node, state=NodeState.LOST, reason="lost", message=message)
-        return node
-    state = state_seen(node, instance)
-    message = instance.message if state is NodeState.FAILED and instance.message else node.message
-    return replace(updated(node, instance), state=state, message=message)

@@ -8,6 +8,12 @@ down_revision = None
 
 
 def upgrade() -> None:
+    infrastructures()
+    nodes()
+    events()
+
+
+def infrastructures() -> None:
     op.create_table(
         "infrastructures",
         sa.Column("id", sa.String(8), primary_key=True),
@@ -31,6 +37,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("state != 'deleted'"),
         postgresql_where=sa.text("state != 'deleted'"),
     )
+
+
+def nodes() -> None:
     op.create_table(
         "nodes",
         sa.Column(
@@ -58,6 +67,9 @@ def upgrade() -> None:
         sa.Column("request", sa.String, nullable=False),
         sa.Column("requested", sa.DateTime),
     )
+
+
+def events() -> None:
     op.create_table(
         "events",
         sa.Column("seq", sa.Integer, primary_key=True),
