@@ -136,7 +136,7 @@ class Engine:
             catalog = self._catalog()
             diff(name, topology, record.nodes if record else (), (), catalog)  # raises before anything is touched
             wanted = replace(record or self._new(name, cloud), topology=topology, counts={})
-            if ttl:
+            if ttl is not None:
                 wanted = replace(wanted, expires=self._world.clock.now() + ttl)
             journal = self._journal(wanted, record)
             return self._converge(journal, catalog)
