@@ -18,13 +18,16 @@ from im.errors import ContextualizationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FORMAT = 3
+FORMAT = 4
 """Changes when the archive's layout does."""
 
 UDOCKER = "udocker==1.3.17"
 _CORES = {(3, 9): "2.15", (3, 10): "2.17", (3, 11): "2.19", (3, 12): "2.19", (3, 13): "2.19"}
 _NEWER_CORE = "2.20"
-_UNUSED = ("ansible_test/",)
+_UNUSED_WHEELS = ("cryptography-", "cffi-", "pycparser-", "resolvelib-")
+"""Only vaults and galaxy need them, and nobody could type a vault's password there: half of the archive."""
+_UNUSED_FOLDERS = ("ansible_test/", "ansible/galaxy/", "ansible/cli/galaxy", "ansible/cli/doc", "ansible/cli/pull")
+_SENT_AS_SOURCE = r"/(modules|powershell|csharp|facts|galaxy|httpapi|cliconf|netconf|terminal)/"
 
 _LAUNCHER = """\
 #!/usr/bin/python3
@@ -38,8 +41,6 @@ _COMMANDS = {
     "ansible-runner": "ansible_runner.__main__",
     "ansible-playbook": "ansible.cli.playbook",
     "ansible-inventory": "ansible.cli.inventory",
-    "ansible-galaxy": "ansible.cli.galaxy",
-    "ansible-vault": "ansible.cli.vault",
     "ansible": "ansible.cli.adhoc",
 }
 
@@ -109,9 +110,11 @@ def _download(wanted: tuple[str, ...], target: Target, wheels: Path, site: Path)
         hint = "pip must reach its package index once; what it fetched is kept in the cache"
         raise ContextualizationError(f"cannot fetch {', '.join(wanted)}: {message}", where="this machine", hint=hint)
     for wheel in sorted(wheels.glob("*.whl")):
+        if wheel.name.startswith(_UNUSED_WHEELS):
+            continue
         with zipfile.ZipFile(wheel) as archive:
             for name in archive.namelist():
-                if not name.startswith(_UNUSED):
+                if not name.startswith(_UNUSED_FOLDERS):
                     archive.extract(name, site)
 
 
@@ -132,6 +135,7 @@ def _write_launchers(folder: Path) -> None:
 def _compile(content: Path) -> None:
     """Ship byte code where our Python is the target's: the first run on the front-end saves seconds."""
     line = [sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+    line += ["-x", _SENT_AS_SOURCE]
     subprocess.run([*line, "-s", str(content), "-p", "/opt/im/bundle", str(content)], capture_output=True, check=False)
 
 

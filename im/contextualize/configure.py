@@ -14,7 +14,7 @@ from im.contextualize.attributes import attributes
 from im.contextualize.digest import digest_of
 from im.contextualize.events import Failure, failure, translate
 from im.contextualize.front_end import prepare_front_end, push_keys
-from im.contextualize.inventory import inventory
+from im.contextualize.inventory import inventory, node_packages
 from im.contextualize.playbook import dump, site, steps
 from im.data_files import data_folder
 from im.errors import ContextualizationError
@@ -41,8 +41,8 @@ def configure(cluster: Cluster, topology: Topology, *, folder: Path, settings: S
     """
     from im.contextualize.runner import play
 
+    push_keys(cluster, node_packages(cluster, topology))
     prepare_front_end(cluster, settings, emit)
-    push_keys(cluster)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"configure-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
     plan = site(steps(topology, evaluated_inputs(cluster, topology)))

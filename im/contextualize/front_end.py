@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from im.contextualize import bundle, tools
-from im.contextualize.inventory import REMOTE_KEYS, known_hosts
+from im.contextualize import bundle, recipes, tools
+from im.contextualize.inventory import REMOTE_KEYS, known_hosts, shell_functions
 from im.data_files import data_folder
 from im.errors import ContextualizationError
 from im.events import Event
@@ -90,15 +90,33 @@ def prepare_front_end(cluster: Cluster, settings: Settings, emit: Emit) -> None:
         _ensure_tools(cluster, settings, has, report)
 
 
-def push_keys(cluster: Cluster) -> None:
-    """Bring the inner key, the host keys and the worker's launcher to the front-end."""
+def push_keys(cluster: Cluster, packages: Mapping[str, Sequence[str]]) -> None:
+    """Bring the inner key, the host keys and our scripts to the front-end, and begin to install packages on all nodes.
+
+    ``packages`` are by node. They are the longest part of the work, and need nothing of what is brought later.
+    """
     ring = KeyRing(Path(cluster.keys))
+    scripts = data_folder("contextualization")
+    install = (recipes.folder(recipes.BASE) / "files" / "packages.sh").read_text(encoding="utf-8")
     files = {
+        "/opt/im/packages.sh": (shell_functions() + install, 0o644),
+        "/opt/im/early.sh": ((scripts / "early.sh").read_text(encoding="utf-8"), 0o644),
+        "/opt/im/early": (early_work(cluster, packages), 0o644),
         f"{REMOTE_KEYS}/cluster": (ring.cluster_private, 0o600),
         f"{REMOTE_KEYS}/known_hosts": (known_hosts(cluster), 0o644),
-        REMOTE_WORKER: ((data_folder("contextualization") / "worker.py").read_text(encoding="utf-8"), 0o755),
+        REMOTE_WORKER: ((scripts / "worker.py").read_text(encoding="utf-8"), 0o755),
     }
-    run_as_root(cluster, ["tar", "-x", "-f", "-", "-C", "/"], stdin=_tar(files))
+    script = "tar -x --no-same-owner -f - -C / && sh /opt/im/early.sh < /opt/im/early"
+    run_as_root(cluster, ["sh", "-c", script], stdin=_tar(files))
+
+
+def early_work(cluster: Cluster, packages: Mapping[str, Sequence[str]]) -> str:
+    """Return a line for each node: address and account (``- -`` for the front-end itself), packages."""
+    lines = []
+    for node in cluster.nodes:
+        place = "- -" if node.front_end else f"{node.private_address} {node.user}"
+        lines.append(f"{place} {' '.join(packages[node.name])}\n")
+    return "".join(lines)
 
 
 def reporter(cluster: Cluster, emit: Emit) -> Callable[[Kind, str], None]:

@@ -32,7 +32,8 @@ def inventory(cluster: Cluster, topology: Topology) -> dict[str, object]:
         group_name(group.name): {"hosts": {node.name: {} for node in cluster.nodes if node.group == group.name}}
         for group in topology.groups
     }
-    hosts = {node.name: _host(cluster, topology, node) for node in cluster.nodes}
+    wanted = node_packages(cluster, topology)
+    hosts = {node.name: _host(node, wanted[node.name]) for node in cluster.nodes}
     return {"all": {"hosts": hosts, "vars": _common(cluster), "children": members}}
 
 
@@ -55,19 +56,31 @@ def known_hosts(cluster: Cluster) -> str:
     return known_hosts_text(cluster.nodes)
 
 
-def _host(cluster: Cluster, topology: Topology, node: Node) -> dict[str, object]:
+def shell_functions() -> str:
+    """Return the functions that the scripts of recipes begin with."""
+    return (data_folder("contextualization") / "shell.sh").read_text(encoding="utf-8")
+
+
+def node_packages(cluster: Cluster, topology: Topology) -> dict[str, list[str]]:
+    """Return the packages of each node, over all of its roles."""
+    return {
+        node.name: packages(roles(topology, node.group), once=node.front_end or not home_is_shared(cluster))
+        for node in cluster.nodes
+    }
+
+
+def _host(node: Node, wanted: list[str]) -> dict[str, object]:
     connection: dict[str, object] = {"ansible_connection": "local"}
     if not node.front_end:
         connection = {"ansible_host": node.private_address, "ansible_user": node.user}
         if node.user != "root":
             connection["ansible_become"] = True
-    used = roles(topology, node.group)
     return {
         **connection,
         "im_address": node.private_address,
         "im_cpus": node.cpus,
         "im_group": node.group,
-        "im_packages": packages(used, once=node.front_end or not home_is_shared(cluster)),
+        "im_packages": wanted,
     }
 
 
@@ -80,7 +93,7 @@ def _common(cluster: Cluster) -> dict[str, object]:
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_ssh_private_key_file": f"{REMOTE_KEYS}/cluster",
         "ansible_ssh_common_args": f"{ssh} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes",
-        "im_shell": (data_folder("contextualization") / "shell.sh").read_text(encoding="utf-8"),
+        "im_shell": shell_functions(),
         "im_user": cluster.user,
         "im_uid": USER_ID,
         "im_front_end": cluster.front_end.name,

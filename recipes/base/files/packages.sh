@@ -1,0 +1,29 @@
+# packages.sh PACKAGE...: installs those that are missing, in one transaction. Runs after shell.sh.
+wanted=$*
+installed=" $(dpkg-query --show --showformat '${db:Status-Status}:${Package} ' $wanted 2>/dev/null || true)"
+missing=
+for package in $wanted; do
+  case "$installed" in *" installed:$package "*) ;; *) missing="$missing $package" ;; esac
+done
+[ -n "$missing" ] || exit 0
+
+command -v apt-get > /dev/null || { echo "recipes need a Debian or Ubuntu image: there is no apt-get" >&2; exit 1; }
+install_missing() {
+  # Recommended packages stay away; no fsync for every file; another apt is waited for.
+  apt-get install --yes --quiet --quiet --no-install-recommends \
+    -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 \
+    -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Acquire::Languages=none $missing
+}
+mend() {
+  dpkg --force-confold --configure -a
+  apt-get update --quiet --quiet -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Acquire::Languages=none
+}
+
+# Package lists that are there may be old: they are renewed only if the installation fails with them.
+if [ -n "$(find /var/lib/apt/lists -name '*_Packages*' 2>/dev/null | head -n 1)" ] && install_missing; then
+  changed "packages:$missing"
+  exit 0
+fi
+mend
+install_missing
+changed "packages:$missing"
