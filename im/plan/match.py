@@ -149,12 +149,17 @@ def _flavor_by_name(wanted: Hardware, flavors: tuple[Flavor, ...], where: str) -
 def _shortfalls(wanted: Hardware, flavor: Flavor) -> list[str]:
     """What a flavor lacks, each as asked for and as offered. A disk of 0 in a flavor grows with the image."""
     checks = (
-        (wanted.cpus > flavor.cpus, f"{wanted.cpus} CPUs, {flavor.cpus} are possible"),
-        (wanted.memory > flavor.memory, f"{size(wanted.memory)} of memory, {size(flavor.memory)} are possible"),
-        (0 < flavor.disk < wanted.disk, f"{size(wanted.disk)} of disk, {size(flavor.disk)} are possible"),
-        (wanted.gpus > flavor.gpus, f"{wanted.gpus} GPUs, {flavor.gpus} are possible"),
+        (wanted.cpus, flavor.cpus, "CPUs"),
+        (wanted.memory, flavor.memory, "of memory"),
+        (wanted.disk if flavor.disk else 0, flavor.disk, "of disk"),
+        (wanted.gpus, flavor.gpus, "GPUs"),
     )
-    return [text for short, text in checks if short]
+    return [_shortfall(*check) for check in checks if check[0] > check[1]]
+
+
+def _shortfall(wanted: int, offered: int, of_what: str) -> str:
+    write = size if of_what.startswith("of") else str
+    return f"{write(wanted)} {of_what}, {write(offered)} are possible"
 
 
 def _carries(flavor: Flavor, image: Image) -> bool:

@@ -7,14 +7,14 @@ made inside one. Nothing secret is kept here; keys are files of the infrastructu
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from im.errors import InputError, StoreError, UnknownName
@@ -106,14 +106,15 @@ class Store:
         """
         with self._writing() as connection:
             if record:
-                _put(connection, schema.infrastructures, [records.infrastructure_row(record)], ("id",))
+                connection.execute(_PUT_INFRASTRUCTURES, records.infrastructure_row(record))
             for node in gone:
                 table = schema.nodes
                 connection.execute(
                     sa.delete(table).where(table.c.infrastructure == node.infrastructure, table.c.name == node.name)
                 )
-            _put(connection, schema.nodes, [records.node_row(node) for node in nodes], ("infrastructure", "name"))
-            return _append(connection, events)
+            if nodes:
+                connection.execute(_PUT_NODES, [records.node_row(node) for node in nodes])
+            return _append(connection, events) if events else ()
 
     def add_event(self, event: Event) -> Event:
         """Append one event and return it with its number."""
@@ -176,20 +177,19 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("begin immediate" if writes else "begin")
 
 
-def _put(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]], key: tuple[str, ...]
-) -> None:
-    if not rows:
-        return
+def _upsert(table: sa.Table) -> Insert:
+    """The statement that writes rows whether they exist or not; made once, for it costs more than running it."""
     statement = insert(table)
-    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
-    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
+    changed = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+
+
+_PUT_INFRASTRUCTURES = _upsert(schema.infrastructures)
+_PUT_NODES = _upsert(schema.nodes)
+_APPEND = sa.insert(schema.events).returning(schema.events.c.seq, sort_by_parameter_order=True)
 
 
 def _append(connection: sa.Connection, events: Sequence[Event]) -> tuple[Event, ...]:
-    if not events:
-        return ()
-    table = schema.events
-    statement = sa.insert(table).returning(table.c.seq, sort_by_parameter_order=True)
-    numbers = connection.execute(statement, [records.event_row(event) for event in events]).scalars().all()
+    rows = [records.event_row(event) for event in events]
+    numbers = connection.execute(_APPEND, rows).scalars().all()
     return tuple(replace(event, seq=number) for event, number in zip(events, numbers, strict=True))

@@ -10,6 +10,16 @@ from im.providers.fake import Behaviour, FakeContextualizer, FakeProvider
 from im.store.repository import Store
 from im.topology.model import NodeGroup, Topology
 
+COMPILED = {}
+"""SQL that need not be compiled again in each of hundreds of tests and processes."""
+
+
+def open_store(path, kind=Store, **more):
+    store = kind(path, **more)
+    store._engine = store._engine.execution_options(compiled_cache=COMPILED)
+    store._writer = store._writer.execution_options(compiled_cache=COMPILED)
+    return store
+
 
 class Inline(Executor):
     """Does at once what it is asked to do later, so that a test is the same every time."""
@@ -33,7 +43,7 @@ class Lab:
         self.clock = VirtualClock()
         self.provider = FakeProvider(self.settings, clock=self.clock)
         self.contextualizer = FakeContextualizer(self.provider)
-        self.store = Store(home / "im.db")
+        self.store = open_store(home / "im.db")
         self.events = []
         self.behave()
 

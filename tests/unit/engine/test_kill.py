@@ -8,15 +8,12 @@ import signal
 import struct
 
 import pytest
-from engine_lab import Lab, cluster
+from engine_lab import Lab, cluster, open_store
 
 from im.clock import VirtualClock
 from im.plan.model import InfrastructureState, NodeState
 from im.providers.fake import FakeProvider, Fault
 from im.store.repository import Store
-
-COMPILED = {}
-"""SQL that need not be compiled again in each of hundreds of processes."""
 
 
 class SharedClock(VirtualClock):
@@ -38,7 +35,7 @@ class SharedClock(VirtualClock):
 class MortalStore(Store):
     """Dies before, or after, its n-th change of state is written."""
 
-    def __init__(self, path, n, after):
+    def __init__(self, path, *, n, after):
         super().__init__(path)
         self.left, self.after = n, after
 
@@ -65,11 +62,9 @@ class FileLab(Lab):
 
     def reopen(self):
         self.store.close()  # SQLite must not be carried over a fork
-        self.store = Store(self.settings.home / "im.db")
+        self.store = open_store(self.settings.home / "im.db")
         self.provider = FakeProvider(self.settings, clock=self.clock, file=self.settings.home / "cloud.json")
         self.contextualizer = type(self.contextualizer)(self.provider)
-        self.store._engine = self.store._engine.execution_options(compiled_cache=COMPILED)
-        self.store._writer = self.store._writer.execution_options(compiled_cache=COMPILED)
         self.behave()
 
     def behave(self, **changes):
@@ -117,9 +112,8 @@ def kill_everywhere(tmp_path, database, work, check, *, begin=lambda lab: None, 
 def _mortal(lab, n, after, work):
     gc.disable()
     lab.reopen()
-    mortal = MortalStore(lab.settings.home / "im.db", n, after)
-    mortal._engine, mortal._writer = lab.store._engine, lab.store._writer
-    lab.store = mortal
+    lab.store.close()
+    lab.store = open_store(lab.store.path, MortalStore, n=n, after=after)
     work(lab)
 
 
