@@ -69,6 +69,8 @@ def failure_message(event: str, result: Mapping[str, Any]) -> str:
     """Return why a task failed: what it said itself before Ansible's own words; nothing that was marked secret."""
     if "censored" in result:
         return "the task failed; its output is hidden because the task says no_log"
+    if failed := [item for item in result.get("results") or () if item.get("failed")]:
+        return failure_message(event, failed[0])
     said = (
         str(result.get("stderr") or result.get("module_stderr") or "").strip()
         or str(result.get("stdout") or "").strip()

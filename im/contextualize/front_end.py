@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 REMOTE_BUNDLE = "/opt/im/bundle"
 REMOTE_WORKER = "/opt/im/worker.py"
-TOOLS = "udocker-tools"
+TOOLS = "/opt/im/udocker"
 _PUSH_TIMEOUT = 600.0
 
 _LOOK = """\
@@ -37,7 +37,7 @@ libc = platform.libc_ver()[1] or "2.17"
 system = dict(line.split("=", 1) for line in read("/etc/os-release").splitlines() if "=" in line)
 print(json.dumps({"python": sys.version_info[:2], "machine": platform.machine(), "glibc": libc,
     "system": "-".join(system.get(key, "").strip('"') for key in ("ID", "VERSION_ID")),
-    "bundle": read("/opt/im/bundle/DIGEST"), "tools": read("/opt/im/udocker-tools.sha256")}))
+    "bundle": read("/opt/im/bundle/DIGEST"), "tools": read("/opt/im/udocker/STAMP")}))
 """
 
 
@@ -146,9 +146,13 @@ def _ensure_tools(cluster: Cluster, settings: Settings, has: FrontEnd, report: C
         return run_as_root(cluster, argv, stdin=script.read_bytes(), timeout=settings.task_timeout).stdout
 
     archive = tools.ensure(settings, f"{has.target.machine}-{has.system}", build, report)
-    if (digest := tools.digest(archive)) != has.tools:
+    stamp = f"{tools.digest(archive)} {bundle.digest(has.target)}"
+    if stamp != has.tools:
         report("progress", "bringing udocker's tools to the front-end")
-        script = f"cd /opt/im && cat > {TOOLS}.new && mv {TOOLS}.new {TOOLS}.tar.gz && echo {digest} > {TOOLS}.sha256"
+        script = (
+            f"set -e; rm -rf {TOOLS} {TOOLS}.new; mkdir {TOOLS}.new; cd {TOOLS}.new; cat > tools.tar.gz; "
+            f"cp {REMOTE_BUNDLE}/udocker.tar .; echo '{stamp}' > STAMP; mv {TOOLS}.new {TOOLS}"
+        )
         run_as_root(cluster, ["sh", "-c", script], stdin=archive.read_bytes(), timeout=_PUSH_TIMEOUT)
 
 
