@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from im.config import Settings
-from im.errors import InputError, UnknownName
+from im.errors import ImError, InputError, UnknownName
 from im.events import Emit, Event
 from im.plan.model import Cluster, Node, Plan
 from im.providers.base import Check
@@ -177,7 +178,8 @@ class LocalManager:
         """Delete an infrastructure and everything that was made for it."""
         from im.ssh.connection import close
 
-        close(self.cluster(name))
+        with suppress(ImError):
+            close(self.cluster(name))
         self._engine_of(name).delete(name)
 
     def gc(self, cloud: str, *, orphans: bool = False) -> Collected:
