@@ -30,10 +30,12 @@ cache=${IM_HOME:-${XDG_DATA_HOME:-$HOME/.local/share}/im}/cache/images
 key=$({ echo "$suite ${PACKAGES:-}"; cat "$0" "$sources" "$@"; } | sha256sum | cut -c1-16)
 image=$cache/mpi-$suite-$key.tar
 
+logged() { "$@" > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
+
 build() {
     command -v mmdebstrap >/dev/null || { echo "build.sh: mmdebstrap is missing (apt install mmdebstrap)" >&2; exit 2; }
     work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
+    trap 'rm -rf "$work" "$image.part"' EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
@@ -45,7 +47,7 @@ build() {
 
     echo "build.sh: compiling in a throw-away $suite" >&2
     # shellcheck disable=SC2016,SC2086  # $1 is the hook's; $slim is a list
-    mmdebstrap --quiet --variant=extract --format=null --include=gcc,libc6-dev,libopenmpi-dev $slim \
+    logged mmdebstrap --variant=extract --format=null --include=gcc,libc6-dev,libopenmpi-dev $slim \
         --aptopt='Acquire::Languages "none"' \
         --extract-hook='mkdir -p "$1/src" "$1/out"' \
         --extract-hook="sync-in $work/src /src" \
@@ -55,7 +57,7 @@ build() {
 
     echo "build.sh: making the image" >&2
     # shellcheck disable=SC2016,SC2086
-    mmdebstrap --quiet --variant=essential --format=tar --include="openmpi-bin${PACKAGES:+,$PACKAGES}" $slim \
+    logged mmdebstrap --variant=essential --format=tar --include="openmpi-bin${PACKAGES:+,$PACKAGES}" $slim \
         --aptopt='Acquire::Languages "none"' \
         --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
         --setup-hook='printf "Package: usrmerge\nPin: version *\nPin-Priority: -1\n" > "$1/etc/apt/preferences.d/no-usrmerge"' \

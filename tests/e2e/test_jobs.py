@@ -271,10 +271,9 @@ def oci_archive(rootfs: Path, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("pack", "colour"), [(docker_save, "red"), (oci_archive, "blue")])
-def test_archives_of_other_formats_run_too_with_the_images_own_variables(
-    launch, subcluster, mpi_image, tmp_path, pack, colour
-):
+@pytest.mark.parametrize("form", [(docker_save, "red"), (oci_archive, "blue")], ids=["docker-save", "oci"])
+def test_archives_of_other_formats_run_too_with_the_images_own_variables(launch, subcluster, mpi_image, tmp_path, form):
+    pack, colour = form
     image = pack(mpi_image, tmp_path / "image.tar")
     code, output, errors = finish(launch("sh", "-c", "echo $COLOUR; mpi_hello", ranks=2, image=image))
     assert code == 0, errors
