@@ -114,7 +114,7 @@ def _definition(content: Map, mark: Mark, findings: Findings) -> Iterator[Import
             )
     reference = content.get("file")
     if not isinstance(reference, str):
-        findings.error(mark, "missing-key", "an import needs the key 'file'")
+        findings.error(mark, "import", "an import needs the key 'file'")
         return
     prefix, repository = content.get("namespace_prefix"), content.get("repository")
     yield Import(

@@ -47,7 +47,7 @@ def check_version(document: Document, findings: Findings) -> None:
     version, mark = root[_KEY], root.value_mark(_KEY)
     if isinstance(version, str) and version.startswith("tosca_2"):
         findings.error(mark, "version", "TOSCA 2.0 is not supported yet", f"write it for {_USUAL}")
-    elif version not in VERSIONS:
+    elif not isinstance(version, str) or version not in VERSIONS:
         findings.error(
             mark,
             "version",

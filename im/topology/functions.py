@@ -55,7 +55,7 @@ def _evaluate_call(name: str, arguments: list[object], attributes: Attributes) -
 def descend(value: object, path: Sequence[object]) -> object:
     """Return what stands at ``path`` (names and indexes) in ``value``; None where there is nothing."""
     for step in path:
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and isinstance(step, (str, int)):
             value = value.get(step, value.get(str(step)))
         elif isinstance(value, (list, tuple)) and isinstance(step, int) and -len(value) <= step < len(value):
             value = value[step]
@@ -266,7 +266,7 @@ class Resolver:
 
     def _property(self, node: NodeTemplate, name: str, path: list[object], mark: Mark, *, climb: bool) -> object:
         """Return a property's value; with more than one name, requirements and capabilities come first."""
-        if path and name in node.capabilities and path[0] in node.capabilities[name].definitions:
+        if path and name in node.capabilities and str(path[0]) in node.capabilities[name].definitions:
             values = node.capabilities[name].values
             return self.resolve(descend(values, path), Scope(node.name), mark)
         for link in node.relations:
@@ -283,7 +283,7 @@ class Resolver:
 
     def _of_target(self, target: NodeTemplate, path: list[object], mark: Mark) -> object:
         for capability in target.capabilities.values():
-            if path[0] in capability.definitions and path[0] not in target.definitions:
+            if str(path[0]) in capability.definitions and str(path[0]) not in target.definitions:
                 return self.resolve(descend(capability.values, path), Scope(target.name), mark)
         return self._property(target, str(path[0]), path[1:], mark, climb=False)
 

@@ -8,6 +8,7 @@ from im.topology.document import Map, Seq, as_map
 from im.topology.findings import Findings, did_you_mean
 from im.topology.model import InputDefinition, Mark
 from im.topology.schema import Property, check_definition, property_of
+from im.topology.syntax import holds_function
 from im.topology.values import check_value, integer, version_text
 
 if TYPE_CHECKING:
@@ -53,22 +54,20 @@ def _definition(definition: Property, body: Map) -> InputDefinition:
 
 def _value(definition: Property, body: Map, given: Mapping[str, object], types: Types, findings: Findings) -> object:
     name = definition.name
-    if name in given and given[name] is not None:
-        value = marked(_as_text(given[name], definition), definition.mark)
-        check_value(value, definition.schema, types, definition.mark, findings, what=f"the input '{name}'")
-        return _typed(value, definition)
-    if "value" in body:
-        return body["value"]
-    if definition.default is None:
-        if definition.required:
-            hint = f"give it with --input {name}=VALUE"
-            findings.error(
-                definition.mark, "missing-input", f"the input '{name}' has no default and was not given", hint
-            )
+    if given.get(name) is not None:
+        value, mark = marked(_as_text(given[name], definition), definition.mark), definition.mark
+        what = f"the input '{name}'"
+    else:
+        value, mark = body.get("value", definition.default), definition.default_mark
+        what = f"the default of the input '{name}'"
+    if value is None and definition.required:
+        hint = f"give it with --input {name}=VALUE"
+        findings.error(definition.mark, "missing-input", f"the input '{name}' has no default and was not given", hint)
+    if holds_function(value):
+        findings.error(mark, "function", f"{what} cannot be a function")
         return None
-    what = f"the default of the input '{name}'"
-    check_value(definition.default, definition.schema, types, definition.default_mark, findings, what=what)
-    return _typed(definition.default, definition)
+    check_value(value, definition.schema, types, mark, findings, what=what)
+    return _typed(value, definition)
 
 
 def _as_text(value: object, definition: Property) -> object:

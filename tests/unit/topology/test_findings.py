@@ -310,6 +310,12 @@ def test_a_default_of_an_input_that_breaks_its_constraint_is_found(findings):
     ]
 
 
+def test_an_input_cannot_be_a_function(findings):
+    assert findings(INPUTS, inputs={"workers": 1, "name": {"get_input": "name"}}) == [
+        "t.yaml:5:5: error function: the input 'name' cannot be a function",
+    ]
+
+
 def test_functions_that_name_what_does_not_exist_are_found(findings):
     text = """
     topology_template:

@@ -84,7 +84,10 @@ topology_template:
         ("{ get_attribute: [ client, server, ip_address ] }", {"get_attribute": ["worker", "private_address", 0]}),
         ("{ get_attribute: [ front, login ] }", {"get_attribute": ["front", "login"]}),
         ("{ concat: [ a, { get_property: [ server, port ] }, true ] }", "a80true"),
-        ("{ concat: [ x, { get_attribute: [ front, login ] } ] }", {"concat": ["x", {"get_attribute": ["front", "login"]}]}),
+        (
+            "{ concat: [ x, { get_attribute: [ front, login ] } ] }",
+            {"concat": ["x", {"get_attribute": ["front", "login"]}]},
+        ),
         ("{ join: [ { get_input: names }, '-' ] }", "a-b"),
         ("{ token: [ 'a.b.c', '.', 1 ] }", "b"),
         ("{ get_nodes_of_type: im.nodes.Machine }", ["front", "worker"]),
