@@ -1,7 +1,7 @@
 """Runs ``ansible-runner worker`` on the front-end, and ends it when the client that asked for it goes away.
 
-Usage: ``worker.py BUNDLE DATA``. Standard input is the stream of ``ansible-runner transmit``, and stays open as long as the client
-lives. Only one runs at a time: an earlier one, whose client was lost, is ended first.
+Usage: ``worker.py BUNDLE DATA``. Standard input is the stream of ``ansible-runner transmit``, and stays open as long as
+the client lives. Only one runs at a time: an earlier one, whose client was lost, is ended first.
 """
 
 import contextlib
@@ -59,9 +59,8 @@ def end_earlier(record: Path) -> None:
 
 def relay(worker: "subprocess.Popen[bytes]") -> None:
     """Hand standard input on; when it ends before the worker does, the client is gone: end everything."""
-    assert worker.stdin is not None
     with contextlib.suppress(OSError):
-        while chunk := os.read(0, 1 << 16):
+        while worker.stdin and (chunk := os.read(0, 1 << 16)):
             worker.stdin.write(chunk)
             worker.stdin.flush()
     end(descendants(os.getpid()))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from im.plan.model import Cluster
     from im.topology.model import Topology
 
+_CACHES = shutil.ignore_patterns("__pycache__")
+
 __all__ = ["configure", "digest", "prepare_front_end"]
 
 
@@ -80,8 +82,9 @@ def _write_project(private: Path, cluster: Cluster, topology: Topology, plan: Si
     """Write ansible-runner's private data: project with roles, playbook and the template's files; inventory."""
     project = private / "project"
     for role in recipes.roles(topology):
-        shutil.copytree(recipes.folder(role), project / "roles" / role)
+        shutil.copytree(recipes.folder(role), project / "roles" / role, ignore=_CACHES)
     shutil.copy(data_folder("contextualization") / "ansible.cfg", project)
+    shutil.copytree(data_folder("contextualization") / "action_plugins", project / "action_plugins", ignore=_CACHES)
     for target, source in plan.files.items():
         _copy(source, project / target)
     for target, content in plan.texts.items():
