@@ -1,0 +1,209 @@
+"""A sub-cluster from the command line, from its first deploy to its end, with what can go wrong in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import time
+from ipaddress import ip_address
+
+import pytest
+from conftest import CLIENT, SubCluster
+
+from im.data_files import data_folder
+from im.providers.local import LocalProvider
+
+pytestmark = pytest.mark.e2e_local
+
+TEMPLATE = data_folder("tosca_templates") / "mpi_cluster.yaml"
+
+NOBODY = (
+    "setpriv",
+    "--reuid=65534",
+    "--clear-groups",
+    *(f"--{kind}-caps=+dac_read_search" for kind in ("inh", "ambient")),
+)
+"""Without root's powers, but able to read a checkout and a Python that lie in root's home."""
+
+
+class Home(SubCluster):
+    """The sub-cluster ``life`` in a home of its own, used through ``im_client`` only."""
+
+    def run(self, *words: object, **options: object) -> tuple[int, str, str]:
+        """Run one command to its end; return its code, its results and what it said on the way."""
+        process = self.client(*words, **options)
+        out, err = process.communicate(timeout=300)
+        return process.returncode, out, err
+
+    def deploy(self, workers: int = 1) -> tuple[int, str, str]:
+        return self.run("deploy", TEMPLATE, "--name", self.name, "--input", f"workers={workers}", "--json")
+
+    def shown(self) -> dict[str, object]:
+        return json.loads(self.run("show", self.name, "--json")[1])
+
+    def servers(self) -> list[str]:
+        """The names of all nodes that really are on this machine."""
+        return sorted(instance.name for instance in LocalProvider(self.settings, "local").list())
+
+
+@pytest.fixture(scope="module")
+def life(new_home):
+    home = Home("life", new_home())
+    yield home
+    home.run("delete", "life", "--yes")
+    assert home.servers() == []
+
+
+def wait_for_line(process: subprocess.Popen[str], word: str) -> str:
+    """Read the client's progress until a line has ``word``."""
+    for line in process.stderr:
+        if word in line:
+            return line
+    raise AssertionError(f"the client ended without saying {word!r}")
+
+
+@pytest.mark.parametrize("moment", ["requested", "packages", "preflight"])
+def test_a_client_that_is_killed_is_continued_by_the_same_command(life, moment):
+    process = life.client("deploy", TEMPLATE, "--name", "life", "--input", "workers=1")
+    wait_for_line(process, moment)
+    process.kill()
+    process.communicate()
+    if moment != "preflight":
+        assert life.shown()["state"] != "ready"
+    code, out, _ = life.deploy()
+    assert (code, json.loads(out)["state"]) == (0, "ready")
+    assert life.servers() == ["frontend", "worker-1"]
+    if moment != "preflight":
+        assert life.run("delete", "life", "--yes")[0] == 0
+        assert life.servers() == []
+
+
+def test_a_second_deploy_changes_nothing_and_is_quick(life):
+    life.deploy()
+    before = life.run("events", "life")[1]
+    started = time.monotonic()
+    assert life.deploy()[0] == 0
+    assert time.monotonic() - started < 10
+    assert life.run("events", "life")[1] == before
+
+
+def test_a_second_client_is_told_who_works_here(life):
+    first = life.client("deploy", TEMPLATE, "--name", "life", "--input", "workers=2")
+    wait_for_line(first, "requested")
+    code, out, err = life.deploy(2)
+    first.communicate()
+    assert (code, out) == (1, "")
+    assert str(first.pid) in err
+    assert first.returncode == 0
+    assert life.servers() == ["frontend", "worker-1", "worker-2"]
+
+
+def test_a_node_that_dies_is_seen_and_the_same_deploy_mends_it(life):
+    life.deploy(2)
+    node = life.cluster.node("worker-2")
+    LocalProvider(life.settings, "local").stop([node.id])
+    shown = life.shown()
+    assert shown["state"] == "degraded"
+    assert "worker-2" in life.run("why", "life")[1]
+    assert life.deploy(2)[0] == 0
+    assert life.shown()["state"] == "ready"
+
+
+def test_a_worker_that_never_answers_is_named_and_the_rest_is_kept(life, monkeypatch, deaf):
+    life.deploy(1)
+    deaf(str(ip_address(life.cluster.node("worker-1").private_address) + 1))
+    monkeypatch.setenv("IM_SSH_TIMEOUT", "4")
+    code, _, err = life.deploy(2)
+    shown = life.shown()
+    states = {node["name"]: node["state"] for node in shown["nodes"]}
+    assert (code, shown["state"]) == (1, "degraded"), err
+    assert states.pop("worker-2") != "ready"
+    assert set(states.values()) == {"ready"}
+    assert "worker-2" in life.run("why", "life")[1]
+    deaf.undo()
+    monkeypatch.delenv("IM_SSH_TIMEOUT")
+    assert life.deploy(2)[0] == 0
+
+
+class Deaf:
+    """Lets nothing through from this machine to an address, as a node's broken network would."""
+
+    def __init__(self) -> None:
+        self.rules: list[list[str]] = []
+
+    def __call__(self, address: str) -> None:
+        rule = ["OUTPUT", "-d", address, "-m", "comment", "--comment", "im-e2e", "-j", "DROP"]
+        subprocess.run(["iptables", "-w", "-I", *rule], check=True)
+        self.rules.append(rule)
+
+    def undo(self) -> None:
+        while self.rules:
+            subprocess.run(["iptables", "-w", "-D", *self.rules.pop()], check=True)
+
+
+@pytest.fixture
+def deaf():
+    deafness = Deaf()
+    yield deafness
+    deafness.undo()
+
+
+def test_a_terminal_on_a_worker_is_a_real_one(life):
+    life.deploy(1)
+    master, slave = pty.openpty()
+    process = life.client("ssh", "life", "worker-1", stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    os.write(master, b"tty; hostname; whoami; exit 5\n")
+    text = ""
+    while select.select([master], [], [], 30)[0]:
+        try:
+            text += os.read(master, 4096).decode(errors="replace")
+        except OSError:
+            break
+    assert process.wait(30) == 5
+    assert "/dev/pts/" in text
+    assert "\r\nworker-1\r\n" in text
+    assert "\r\nhpc\r\n" in text
+
+
+def test_files_commands_and_configuration_reach_every_node(life, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "file").write_text("salve")
+    assert life.run("put", "life", tmp_path / "in", "given")[0] == 0
+    assert life.run("exec", "life", "--all", "--", "cat", "given/file")[1] == "salve" * 2
+    assert life.run("get", "life", "given", tmp_path / "out", "--node", "worker-1")[0] == 0
+    assert (tmp_path / "out" / "file").read_text() == "salve"
+    assert life.run("exec", "life", "--", "sh", "-c", "exit 7")[0] == 7
+    config = tmp_path / "config"
+    config.write_text(life.run("ssh-config", "life")[1])
+    hostname = subprocess.run(["ssh", "-F", config, "worker-1", "hostname"], capture_output=True, text=True, check=True)
+    assert hostname.stdout == "worker-1\n"
+
+
+def test_stop_start_and_scale_come_back_ready(life):
+    assert life.run("stop", "life")[0] == 0
+    assert {node["state"] for node in life.shown()["nodes"]} == {"stopped"}
+    assert life.run("start", "life")[0] == 0
+    assert life.run("scale", "life", "worker=2")[0] == 0
+    assert life.servers() == ["frontend", "worker-1", "worker-2"]
+    assert life.run("scale", "life", "worker=1")[0] == 0
+    assert life.servers() == ["frontend", "worker-1"]
+    assert life.shown()["state"] == "ready"
+
+
+def test_without_root_the_error_says_what_is_needed(new_home):
+    settings = new_home()
+    settings.home.chmod(0o777)
+    done = subprocess.run(
+        [*NOBODY, CLIENT, "deploy", TEMPLATE, "--name", "x"],
+        env={**os.environ, "IM_HOME": str(settings.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "root" in done.stderr
+    assert "Traceback" not in done.stderr
