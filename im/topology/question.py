@@ -108,8 +108,7 @@ class _Plain:
         return result | ({"capabilities": capabilities} if capabilities else {})
 
     def _values(self, values: Map, node: str) -> dict[str, Any]:
-        answered = {name: lower_bound(self._answered(value, node)) for name, value in values.items()}
-        return {name: value for name, value in answered.items() if value is not None}
+        return _filled({name: lower_bound(self._answered(value, node)) for name, value in values.items()})
 
     def _answered(self, value: object, node: str) -> Any:  # noqa: ANN401 - whatever a template holds
         return self.value(self._world.resolver.resolve(value, Scope(node), Map().mark))
@@ -135,6 +134,15 @@ class _Plain:
         if isinstance(value, str):
             return next((found.name for found in self._world.types.named(value)), value) if ":" in value else value
         return float(value) if isinstance(value, Float) else value
+
+
+def _filled(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what an optional input left empty."""
+    return {
+        name: _filled(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def _flatten(entity: object) -> None:

@@ -1,5 +1,7 @@
 """A template and what it imports are read from allowed places only."""
 
+# ruff: noqa: E501 - templates and the lines that users see are quoted as they are
+
 from __future__ import annotations
 
 import time
@@ -101,8 +103,7 @@ def test_a_repository_is_a_prefix_too(folder, tmp_path):
         ("missing.yaml", "t.yaml:2:12: error import: the import cannot be read: there is no file 'missing.yaml'"),
         (
             "../other/types.yaml",
-            "t.yaml:2:12: error import: the import cannot be read: '../other/types.yaml' is outside the template's folder "
-            "(copy it into that folder or map its prefix to a folder)",
+            "t.yaml:2:12: error import: the import cannot be read: '../other/types.yaml' is outside the template's folder (copy it into that folder or map its prefix to a folder)",
         ),
         (
             "/etc/passwd",
@@ -119,8 +120,7 @@ def test_a_repository_is_a_prefix_too(folder, tmp_path):
         ),
         (
             "https://example.org/types.yaml",
-            "t.yaml:2:12: error import: the import cannot be read: 'https://example.org/types.yaml' is not fetched from the "
-            "network (copy it and map its prefix to a folder (import_map))",
+            "t.yaml:2:12: error import: the import cannot be read: 'https://example.org/types.yaml' is not fetched from the network (copy it and map its prefix to a folder (import_map))",
         ),
         ("{ x: { file: a.yaml, repository: r } }", "t.yaml:2:25: error import: there is no repository 'r'"),
         ("{ x: { namespace_prefix: p } }", "t.yaml:2:14: error import: an import needs the key 'file'"),

@@ -1,8 +1,12 @@
 """Every bad template ends with all its findings, each at its exact place."""
 
+# ruff: noqa: E501 - templates and the lines that users see are quoted as they are
+
 from __future__ import annotations
 
 import pytest
+
+from im.topology import library
 
 
 def test_yaml_that_cannot_be_read_is_the_only_finding(findings):
@@ -559,26 +563,39 @@ def test_a_template_without_machines_is_only_doubtful(findings):
     ]
 
 
-def test_tosca_parser_has_the_last_word_on_what_our_checks_pass(deploy, monkeypatch):
-    from im.topology import library
+FRONT_END = """
+imports: [ im/types.yaml ]
+topology_template:
+  node_templates:
+    frontend: { type: im.nodes.FrontEnd }
+"""
 
+
+def test_tosca_parser_has_the_last_word_on_what_our_checks_pass(findings, monkeypatch):
     monkeypatch.setattr(library, "_ask", lambda module, asked: ('"frontend" is not to its taste',))
-    with pytest.raises(Exception, match="t.yaml:5:5: error tosca-parser") as caught:
-        deploy(
-            "imports: [ im/types.yaml ]\n"
-            + "topology_template:\n  node_templates:\n    frontend: { type: im.nodes.FrontEnd }\n"
-        )
-    assert len(caught.value.findings) == 1
+    assert findings(FRONT_END) == ['t.yaml:5:5: error tosca-parser: "frontend" is not to its taste']
 
 
-def test_where_tosca_parser_breaks_the_template_still_counts(deploy, monkeypatch):
-    from im.topology import library
-
+def test_where_tosca_parser_breaks_the_template_still_counts(findings, monkeypatch):
     def breaks(module, asked):
         raise KeyError("x")
 
     monkeypatch.setattr(library, "_ask", breaks)
-    topology = deploy(
-        "imports: [ im/types.yaml ]\ntopology_template:\n  node_templates:\n    f: { type: im.nodes.FrontEnd }\n"
-    )
-    assert [finding.code for finding in topology.warnings] == ["tosca-parser"]
+    assert findings(FRONT_END) == [
+        "t.yaml:3:1: warning tosca-parser: tosca-parser could not judge the template (KeyError: 'x')",
+    ]
+
+
+def test_requirements_that_a_type_counts_in_vain_do_not_reject_a_template(deploy):
+    text = """
+    node_types:
+      my.Portal:
+        derived_from: tosca.nodes.WebServer
+        requirements:
+          - lrms: { capability: tosca.capabilities.Container, relationship: tosca.relationships.HostedOn }
+    topology_template:
+      node_templates:
+        server: { type: tosca.nodes.Compute }
+        portal: { type: my.Portal, requirements: [ { lrms: server } ] }
+    """
+    assert deploy(text).software[0].host == "server"

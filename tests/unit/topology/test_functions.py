@@ -1,5 +1,7 @@
 """Functions are answered when the template is read, or when the nodes are known."""
 
+# ruff: noqa: E501 - templates and the lines that users see are quoted as they are
+
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,7 @@
 """Compute nodes become groups of machines with networks, ports, shared folders and one front-end."""
 
+# ruff: noqa: E501 - templates and the lines that users see are quoted as they are
+
 from __future__ import annotations
 
 import pytest

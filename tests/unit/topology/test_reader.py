@@ -17,7 +17,7 @@ def value(text):
 
 
 def only_finding(text):
-    result, found = parse(text, "f")
+    _, found = parse(text, "f")
     assert len(found) == 1
     return str(found[0])
 

@@ -1,5 +1,7 @@
 """Software runs on its group, in the order that the relationships say, with inputs that are answered."""
 
+# ruff: noqa: E501 - templates and the lines that users see are quoted as they are
+
 from __future__ import annotations
 
 import pytest
