@@ -27,15 +27,15 @@ test: test-unit test-conformance test-local ## unit, conformance and local end-t
 
 .PHONY: test-unit
 test-unit: .venv/.ready ## pure and fast
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest --quiet -n 2 tests/unit
 
 .PHONY: test-conformance
 test-conformance: .venv/.ready ## TOSCA as others write it
-	$(BIN)/pytest tests/conformance
+	$(BIN)/pytest --quiet tests/conformance
 
 .PHONY: test-local
 test-local: .venv/.ready system ## real nodes, Ansible, udocker and MPI on this machine (root)
-	$(BIN)/pytest tests/e2e -m e2e_local
+	$(BIN)/pytest --durations=10 tests/e2e -m e2e_local
 
 .PHONY: demo
 demo: .venv/.ready system ## deploy 1 + 2 nodes here and run an MPI program in containers on them
