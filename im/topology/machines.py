@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COMPUTE: Final = "tosca.nodes.Compute"
 NETWORK: Final = "tosca.nodes.network.Network"
+VOLUME: Final = "tosca.nodes.BlockStorage"
 PORT: Final = "tosca.nodes.network.Port"
 SHARED: Final = "im.nodes.SharedDirectory"
 FRONT_END: Final = "im.nodes.FrontEnd"
@@ -76,9 +77,16 @@ def lower_bound(value: object) -> object:
 
 def read_groups(world: World) -> tuple[tuple[NodeGroup, ...], tuple[Network, ...]]:
     """Return the node groups, one of them the front-end, and the networks that they are on."""
+    _warn_of_volumes(world)
     networks: dict[str, Network] = {node.name: _network(world, node) for node in world.of_type(NETWORK)}
     groups = [_group(world, node, networks) for node in world.of_type(COMPUTE)]
     return _with_front_end(world, groups), tuple(networks.values())
+
+
+def _warn_of_volumes(world: World) -> None:
+    for node in world.of_type(VOLUME):
+        if size(world.property(node, "size")) != 0:
+            world.findings.warning(node.mark, "ignored", f"the volume '{node.name}' is not made", "use the root disk")
 
 
 def _group(world: World, node: NodeTemplate, networks: dict[str, Network]) -> NodeGroup:
