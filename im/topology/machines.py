@@ -85,7 +85,7 @@ def read_groups(world: World) -> tuple[tuple[NodeGroup, ...], tuple[Network, ...
 
 def _warn_of_volumes(world: World) -> None:
     for node in world.of_type(VOLUME):
-        if size(world.property(node, "size")) != 0:
+        if size(world.property(node, "size")):
             world.findings.warning(node.mark, "ignored", f"the volume '{node.name}' is not made", "use the root disk")
 
 
