@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -61,6 +62,7 @@ class Workshop:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._preparing: dict[str, Future[None]] = {}
 
     def reachable(self, cluster: Cluster, node: Node) -> bool:
         """Whether the node's SSH server answers with the host key that we gave it."""
@@ -69,17 +71,21 @@ class Workshop:
         return probe(cluster, node)
 
     def prepare(self, cluster: Cluster, emit: Emit) -> None:
-        """Bring Ansible to the front-end; may run while workers still boot."""
+        """Begin to bring Ansible to the front-end; ``configure`` begins its own work and then waits for this."""
         from im.contextualize.configure import prepare_front_end
 
-        prepare_front_end(cluster, self.settings, emit)
+        pool = ThreadPoolExecutor(1, thread_name_prefix="im-prepare")
+        self._preparing[cluster.infrastructure] = pool.submit(prepare_front_end, cluster, self.settings, emit)
+        pool.shutdown(wait=False)
 
     def configure(self, cluster: Cluster, topology: Topology, emit: Emit) -> None:
         """Run the recipes and the template's own operations. Raises ``ContextualizationError``."""
         from im.contextualize.configure import configure
 
         folder = self.settings.infrastructure_folder(cluster.infrastructure) / "logs"
-        configure(cluster, topology, folder=folder, settings=self.settings, emit=emit)
+        preparing = self._preparing.pop(cluster.infrastructure, None)
+        prepared = preparing.result if preparing else None
+        configure(cluster, topology, folder=folder, settings=self.settings, emit=emit, prepared=prepared)
 
     def preflight(self, cluster: Cluster, topology: Topology, emit: Emit) -> None:
         """Prove that the nodes work as one cluster. Raises ``PreflightError``."""

@@ -1,8 +1,8 @@
 """The task ``im_script``: a shell script, fed to ``sh`` on the node after the functions of ``shell.sh``.
 
-It takes no Python on the node and no file transfer, which makes it some thirty times cheaper than ``shell`` or ``script``
-on the front-end; with many nodes, that is what the time goes to. A line ``changed: WHAT`` of its output marks the task
-as changed.
+It takes no Python on the node and no file transfer, which makes it some thirty times cheaper than ``shell`` on the
+front-end; with many nodes, that is what the time goes to. A line ``changed: WHAT`` of its output marks the task as
+changed.
 """
 
 import shlex

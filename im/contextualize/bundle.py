@@ -18,7 +18,7 @@ from im.errors import ContextualizationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FORMAT = 4
+FORMAT = 5
 """Changes when the archive's layout does."""
 
 UDOCKER = "udocker==1.3.17"
@@ -83,7 +83,7 @@ def ensure(target: Target, cache: Path, report: Callable[[str], None]) -> Path:
         _download(requirements(target), target, Path(folder) / "wheels", content / "site")
         _download((UDOCKER,), target, Path(folder) / "udocker", Path(folder) / "site")
         _write_launchers(content / "bin")
-        (content / "DIGEST").write_text(digest(target), encoding="ascii")
+        (content / "digest").write_text(digest(target), encoding="ascii")
         if target.python == sys.version_info[:2]:
             _compile(content)
             _compile(Path(folder) / "site")

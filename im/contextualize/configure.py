@@ -21,7 +21,7 @@ from im.errors import ContextualizationError
 from im.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import TextIO
 
     from im.config import Settings
@@ -35,16 +35,28 @@ _CACHES = shutil.ignore_patterns("__pycache__")
 __all__ = ["configure", "digest", "prepare_front_end"]
 
 
-def configure(cluster: Cluster, topology: Topology, *, folder: Path, settings: Settings, emit: Emit) -> None:
+def configure(
+    cluster: Cluster,
+    topology: Topology,
+    *,
+    folder: Path,
+    settings: Settings,
+    emit: Emit,
+    prepared: Callable[[], None] | None = None,
+) -> None:
     """Run the recipes and the template's own operations on all nodes; may be repeated, and is quick when all is done.
 
-    The log of each run is ``folder/configure-<time>.log``. Raises :class:`im.errors.ContextualizationError` with node,
-    role, task and log file when a task fails; the nodes stay up, and the same call continues.
+    ``prepared`` waits for a :func:`prepare_front_end` that was begun before. The log of each run is
+    ``folder/configure-<time>.log``. Raises :class:`im.errors.ContextualizationError` with node, role, task and log file
+    when a task fails; the nodes stay up, and the same call continues.
     """
     from im.contextualize.runner import play
 
     push_keys(cluster, node_packages(cluster, topology))
-    prepare_front_end(cluster, settings, emit)
+    if prepared is not None:
+        prepared()
+    else:
+        prepare_front_end(cluster, settings, emit)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"configure-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
     plan = site(steps(topology, evaluated_inputs(cluster, topology)))

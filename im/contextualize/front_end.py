@@ -157,12 +157,16 @@ def _ensure_tools(cluster: Cluster, settings: Settings, has: FrontEnd, report: C
 
 
 def _push_bundle(cluster: Cluster, archive: Path) -> None:
-    """Unpack beside the old one, then swap: a broken push leaves nothing that looks complete."""
+    """Unpack into memory where that can be had (some 20 MB; making 1600 files on a disk costs a second and more).
+
+    The digest comes last: a broken push leaves nothing that looks complete. After a restart it is pushed again.
+    """
     script = (
-        "set -e; mkdir -p /opt/im; rm -rf /opt/im/new; mkdir /opt/im/new; tar -xzf - -C /opt/im/new; "
-        f"rm -rf {REMOTE_BUNDLE}; mv /opt/im/new/bundle {REMOTE_BUNDLE}; rmdir /opt/im/new"
+        "set -e; mkdir -p {0}; mountpoint -q {0} || mount -t tmpfs -o size=128m,mode=755 im-bundle {0} || true; "
+        "find {0} -mindepth 1 -delete; tar -xzf - -C {0} --strip-components=1 --no-same-owner; mv {0}/digest {0}/DIGEST"
     )
-    run_as_root(cluster, ["sh", "-c", script], stdin=archive.read_bytes(), timeout=_PUSH_TIMEOUT)
+    argv = ["sh", "-c", script.format(REMOTE_BUNDLE)]
+    run_as_root(cluster, argv, stdin=archive.read_bytes(), timeout=_PUSH_TIMEOUT)
 
 
 def _tar(files: Mapping[str, tuple[str, int]]) -> bytes:
