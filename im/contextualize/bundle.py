@@ -18,7 +18,7 @@ from im.errors import ContextualizationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FORMAT = 5
+FORMAT = 6
 """Changes when the archive's layout does."""
 
 UDOCKER = "udocker==1.3.17"
@@ -27,7 +27,7 @@ _NEWER_CORE = "2.20"
 _UNUSED_WHEELS = ("cryptography-", "cffi-", "pycparser-", "resolvelib-")
 """Only vaults and galaxy need them, and nobody could type a vault's password there: half of the archive."""
 _UNUSED_FOLDERS = ("ansible_test/", "ansible/galaxy/", "ansible/cli/galaxy", "ansible/cli/doc", "ansible/cli/pull")
-_SENT_AS_SOURCE = r"/(modules|powershell|csharp|facts|galaxy|httpapi|cliconf|netconf|terminal)/"
+_SENT_AS_SOURCE = r"/(modules|csharp|facts|galaxy|httpapi|cliconf|netconf|terminal)/"
 
 _LAUNCHER = """\
 #!/usr/bin/python3
