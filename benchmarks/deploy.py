@@ -1,8 +1,8 @@
 """`im_client deploy` on provider local, against a floor that does only the work itself.
 
-The floor starts the same nodes with the same provider and installs the same packages by plain parallel ssh: no plan, no Ansible,
-no preflight. Both start from the same bare base image and the same warm package cache; the runs are interleaved, and the
-figure is the median of the ratios. ``python benchmarks/deploy.py 2 8 32`` chooses the numbers of workers.
+The floor starts the same nodes with the same provider and installs the same packages by plain parallel ssh: no plan,
+no Ansible, no preflight. Both start from the same bare base image and the same warm package cache; the runs are
+interleaved, and the figure is the median of the ratios. ``python benchmarks/deploy.py 2 8 32`` chooses the numbers of workers.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def floor(workers: int, settings: Settings, *, install: bool = True) -> float:
     """Start 1 + ``workers`` nodes, install the packages on all of them by parallel ssh; return seconds."""
     infrastructure = "f1008000"
     provider = LocalProvider(settings, "local")
+    remove(provider, infrastructure)
     with tempfile.TemporaryDirectory() as folder:
         keys = KeyRing(Path(folder))
         keys.ensure()
@@ -63,18 +64,24 @@ def floor(workers: int, settings: Settings, *, install: bool = True) -> float:
                     raise SystemExit(f"the floor's own install failed: {statuses}")
         seconds = time.perf_counter() - started
         close(cluster)
-        provider.delete([one.id for one in nodes])
-        while provider.list(infrastructure):
-            time.sleep(0.05)
-        while provider.release(infrastructure):
-            time.sleep(0.05)
+        remove(provider, infrastructure)
     return seconds
+
+
+def remove(provider: LocalProvider, infrastructure: str) -> None:
+    """Delete the floor's nodes, and what an interrupted run left of them."""
+    provider.delete([one.id for one in provider.list(infrastructure)])
+    while provider.list(infrastructure) or provider.release(infrastructure):
+        time.sleep(0.05)
 
 
 def spec(infrastructure: str, index: int, name: str, identity: Identity) -> NodeSpec:
     """The same node that the template asks for."""
     group = "frontend" if index == 0 else "worker"
-    return NodeSpec(infrastructure, group, index, name, f"token-{index}", 1, 2**30, "debian-12", shared=("/home",), identity=identity)  # fmt: skip
+    token, cpus = f"token-{index}", 1 if index == 0 else 2
+    return NodeSpec(
+        infrastructure, group, index, name, token, cpus, 10**9, "debian-12", shared=("/home",), identity=identity
+    )
 
 
 def node(instance: object, host_public_key: str) -> Node:

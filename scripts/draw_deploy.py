@@ -1,7 +1,7 @@
 """Draws docs/pictures/deploy.svg: what a terminal shows at one moment of a real deployment.
 
-``im_client events NAME --json | python scripts/draw_deploy.py [SHARE]`` replays the recorded events through the same tree that
-``im_client deploy`` draws, up to SHARE (0 to 1) of the time they took.
+``im_client events NAME --json | python scripts/draw_deploy.py [SHARE]`` replays the recorded events through the
+same tree that ``im_client deploy`` draws, up to SHARE (0 to 1) of the time they took.
 """
 
 from __future__ import annotations
