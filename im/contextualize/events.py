@@ -75,8 +75,7 @@ def failure_message(event: str, result: Mapping[str, Any]) -> str:
         str(result.get("stderr") or result.get("module_stderr") or "").strip()
         or str(result.get("stdout") or "").strip()
     )
-    said = "\n".join(line for line in said.splitlines() if line.strip())
-    lines = said.splitlines()[-_LINES:]
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("changed:")][-_LINES:]
     message = str(result.get("msg") or "").strip()
     if event == "runner_on_unreachable":
         return f"the front-end cannot reach this node: {message.splitlines()[-1] if message else 'no answer'}"
