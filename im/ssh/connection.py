@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import socket
 import subprocess
@@ -79,9 +80,13 @@ def ssh_error(node: Node, stderr: bytes) -> SshError:
     where = f"node {node.name} ({node.address})"
     if any("HOST IDENTIFICATION HAS CHANGED" in line or "Host key verification failed" in line for line in lines):
         return SshError("the host key is not the one that was given to the node", where=where, hint=_WRONG_KEY)
-    return SshError(lines[-1] if lines else "the ssh connection broke", where=where)
+    own = [line for line in lines if _SSH_SAYS.match(line)]
+    return SshError(own[-1] if own else "the ssh connection broke", where=where)
 
 
+_SSH_SAYS = re.compile(
+    r"(ssh|mux\w*|kex\w*|client_loop|banner exchange|channel \d+): |Connection |Timeout, |\S+@\S+: Permission"
+)
 _WRONG_KEY = "another machine may answer at this address; nothing was sent to it"
 
 
