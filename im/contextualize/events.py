@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _KINDS: Mapping[str, Kind] = {
     "runner_on_start": "started",
     "runner_on_ok": "finished",
+    "runner_on_skipped": "finished",
     "runner_on_failed": "failed",
     "runner_on_unreachable": "failed",
 }
@@ -46,6 +47,8 @@ def translate(infrastructure: str, raw: Mapping[str, Any]) -> Event | None:
         kind = "finished"
     result = data.get("res") or {}
     details: dict[str, object] = {"changed": bool(result.get("changed"))} if kind == "finished" else {}
+    if raw["event"] == "runner_on_skipped":
+        details["skipped"] = True
     if kind == "failed":
         details["error"] = failure_message(raw["event"], result)
     return Event(
