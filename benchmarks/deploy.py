@@ -2,7 +2,8 @@
 
 The floor starts the same nodes with the same provider and installs the same packages by plain parallel ssh: no plan,
 no Ansible, no preflight. Both start from the same bare base image and the same warm package cache; the runs are
-interleaved, and the figure is the median of the ratios. ``python benchmarks/deploy.py 2 8 32`` chooses the numbers of workers.
+interleaved, and the figure is the median of the ratios. ``python benchmarks/deploy.py 2 8 32`` chooses the numbers of
+workers.
 """
 
 from __future__ import annotations
@@ -78,9 +79,17 @@ def remove(provider: LocalProvider, infrastructure: str) -> None:
 def spec(infrastructure: str, index: int, name: str, identity: Identity) -> NodeSpec:
     """The same node that the template asks for."""
     group = "frontend" if index == 0 else "worker"
-    token, cpus = f"token-{index}", 1 if index == 0 else 2
     return NodeSpec(
-        infrastructure, group, index, name, token, cpus, 10**9, "debian-12", shared=("/home",), identity=identity
+        infrastructure,
+        group,
+        index,
+        name,
+        f"token-{index}",
+        2,
+        10**9,
+        "debian-12",
+        shared=("/home",),
+        identity=identity,
     )
 
 

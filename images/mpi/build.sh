@@ -63,7 +63,7 @@ build() {
         --setup-hook='printf "Package: usrmerge\nPin: version *\nPin-Priority: -1\n" > "$1/etc/apt/preferences.d/no-usrmerge"' \
         --customize-hook='rm "$1/etc/apt/preferences.d/no-usrmerge"' \
         --customize-hook="sync-in $work/bin /usr/local/bin" \
-        --customize-hook="echo im-mpi-${key:0:8} > \"\$1/etc/im-image\"" \
+        --customize-hook="echo im-mpi-$key > \"\$1/etc/im-image\"" \
         "$suite" "$image.part" "$sources"
     mv "$image.part" "$image"
 }

@@ -369,6 +369,22 @@ def test_nodes_with_homes_of_their_own_get_the_same_keys_and_tools(new_home):
         assert alone.on("worker-1", "udocker ps > /dev/null && cat /etc/im/engine.json").count("P1") == 1
 
 
+def test_the_docker_engine_runs_an_image_for_the_user_and_a_second_run_changes_nothing(new_home):
+    with nodes(new_home(), 1) as docked:
+        docked.cluster = replace(docked.cluster, engines=("docker",))
+        docked.configure(topology(workers=1, roles=("docker",)))
+        marker = secrets.token_hex(8)
+        docked.on(
+            "worker-1",
+            f"set -e; d=$(mktemp -d); mkdir -p $d/bin; echo {marker} > $d/only-in-the-image; cp /bin/cat $d/bin;"
+            'ldd /bin/cat | grep -o "/[^ ]*" | while read l; do mkdir -p $d${l%/*}; cp -L $l $d$l; done;'
+            "tar -C $d -c . | docker import - marked:1",
+        )
+        assert docked.on("worker-1", "docker run --rm marked:1 /bin/cat /only-in-the-image") == marker
+        docked.configure(topology(workers=1, roles=("docker",)))
+        assert not [event for event in docked.events if event.data.get("changed")]
+
+
 def test_a_front_end_that_dies_is_reported_within_half_a_minute(new_home, tmp_path):
     with nodes(new_home(), 1) as doomed:
         doomed.configure(topology(workers=1, roles=()))

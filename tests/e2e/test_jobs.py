@@ -25,7 +25,7 @@ from im.topology.model import Software, Topology
 pytestmark = pytest.mark.e2e_local
 
 HELLO = [
-    rf"rank {rank} of 4 on worker-{1 + rank // 2}, container im-mpi-[0-9a-f]{{8}}, sum 10: right" for rank in range(4)
+    rf"rank {rank} of 4 on worker-{1 + rank // 2}, container im-mpi-[0-9a-f]{{16}}, sum 10: right" for rank in range(4)
 ]  # two slots a node, filled in order
 
 
@@ -281,7 +281,7 @@ def test_archives_of_other_formats_run_too_with_the_images_own_variables(launch,
     code, output, errors = finish(launch("sh", "-c", "echo $COLOUR; mpi_hello", ranks=2, image=image))
     assert code == 0, errors
     assert output.count(f"{colour}\n") == 2
-    assert len(re.findall(r"container im-mpi-\w{8}, sum 3: right", output)) == 2
+    assert len(re.findall(r"container im-mpi-\w{16}, sum 3: right", output)) == 2
     assert "im/im-" not in subcluster.on("frontend", "udocker images", user=subcluster.cluster.user)
 
 
