@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from im.contextualize import recipes
 from im.contextualize.attributes import attributes
 from im.contextualize.digest import digest_of
 from im.contextualize.events import Failure, failure, translate
-from im.contextualize.front_end import prepare_front_end, push_keys
+from im.contextualize.front_end import TOOLED, prepare_front_end, push_keys
 from im.contextualize.inventory import inventory, node_packages
 from im.contextualize.playbook import dump, site, steps
 from im.data_files import data_folder
@@ -55,8 +56,9 @@ def configure(
     push_keys(cluster, node_packages(cluster, topology))
     if prepared is not None:
         prepared()
-    else:
-        prepare_front_end(cluster, settings, emit)
+    used = replace(cluster, engines=tuple({*cluster.engines, *recipes.roles(topology)}))
+    if prepared is None or set(used.engines) & TOOLED > set(cluster.engines) & TOOLED:
+        prepare_front_end(used, settings, emit)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"configure-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
     plan = site(steps(topology, evaluated_inputs(cluster, topology)))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 REMOTE_BUNDLE = "/opt/im/bundle"
 REMOTE_WORKER = "/opt/im/worker.py"
 TOOLS = "/opt/im/udocker"
+TOOLED = frozenset({"udocker"})
+"""Engines whose own tools are brought from outside."""
 _PUSH_TIMEOUT = 600.0
 
 _LOOK = """\
@@ -86,7 +88,7 @@ def prepare_front_end(cluster: Cluster, settings: Settings, emit: Emit) -> None:
         archive = bundle.ensure(has.target, settings.cache, lambda text: report("progress", text))
         report("progress", "bringing Ansible to the front-end")
         _push_bundle(cluster, archive)
-    if "udocker" in cluster.engines:
+    if TOOLED & set(cluster.engines):
         _ensure_tools(cluster, settings, has, report)
 
 
