@@ -111,7 +111,7 @@ def test_a_lock_excludes_another_process(tmp_path):
 def test_a_lock_file_that_its_holder_removes_excludes_all_the_same(tmp_path):
     path = tmp_path / "folder" / "lock"
     context = multiprocessing.get_context("spawn")
-    ready, order = context.Event(), context.Queue()
+    ready, order = context.Event(), context.SimpleQueue()
     with locked(path):
         waiter = context.Process(target=hold, args=(path, ready, order))
         waiter.start()
@@ -120,7 +120,8 @@ def test_a_lock_file_that_its_holder_removes_excludes_all_the_same(tmp_path):
         path.parent.rmdir()
         order.put("holder")
     waiter.join(20)
-    assert [order.get(timeout=5), order.get(timeout=5)] == ["holder", "waiter"]
+    assert waiter.exitcode == 0
+    assert [order.get(), order.get()] == ["holder", "waiter"]
 
 
 def hold(path, ready, order):
