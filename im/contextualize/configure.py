@@ -15,7 +15,7 @@ from im.contextualize.attributes import attributes
 from im.contextualize.digest import digest_of
 from im.contextualize.events import Failure, failure, translate
 from im.contextualize.front_end import TOOLED, prepare_front_end, push_keys
-from im.contextualize.inventory import inventory, node_packages
+from im.contextualize.inventory import home_is_shared, inventory, node_packages
 from im.contextualize.playbook import dump, site, steps
 from im.data_files import data_folder
 from im.errors import ContextualizationError
@@ -61,7 +61,7 @@ def configure(
         prepare_front_end(used, settings, emit)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"configure-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
-    plan = site(steps(topology, evaluated_inputs(cluster, topology)))
+    plan = site(steps(topology, evaluated_inputs(cluster, topology)), own_homes=not home_is_shared(cluster))
     with tempfile.TemporaryDirectory(prefix="im-") as private, log.open("a", encoding="utf-8") as text:
         log.chmod(0o600)
         _write_project(Path(private), cluster, topology, plan)
@@ -128,11 +128,14 @@ class _Watch:
         self.emit = emit
         self.log = log
         self.failures: dict[str, Failure] = {}
+        self.last_error = "it gave no reason"
         for node in cluster.nodes:
             self._node(node.name, "started")
 
     def handle(self, raw: Mapping[str, Any]) -> None:
         if text := raw.get("stdout"):
+            if "ERROR" in text:
+                self.last_error = text.strip().splitlines()[0].removeprefix("[ERROR]: ")
             self.log.write(f"{text}\n")
             self.log.flush()
         event = translate(self.cluster.infrastructure, raw)
@@ -151,7 +154,7 @@ class _Watch:
             return
         hint = f"mend the cause and run the same command again, it continues; log: {log}"
         if not self.failures:
-            raise ContextualizationError("Ansible failed before its first task", where="the playbook", hint=hint)
+            raise ContextualizationError(f"Ansible failed: {self.last_error}", where="the playbook", hint=hint)
         first, *others = self.failures.values()
         more = f" (and {len(others)} other nodes failed: {', '.join(f.node for f in others)})" if others else ""
         raise ContextualizationError(f"{first.message}{more}", where=first.where, hint=hint)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from im.contextualize import recipes
-from im.contextualize.inventory import inventory
+from im.contextualize.inventory import home_is_shared, inventory
 from im.contextualize.playbook import site, steps
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def digest_of(cluster: Cluster, topology: Topology, inputs: Mapping[tuple[str, str], Mapping[str, object]]) -> str:
     """Return the digest over recipes, operations with their evaluated inputs, members and variables."""
-    plan = site(steps(topology, inputs))
+    plan = site(steps(topology, inputs), own_homes=not home_is_shared(cluster))
     document = {
         "inventory": inventory(cluster, topology),
         "plays": plan.plays,

@@ -144,7 +144,10 @@ def _ensure_tools(cluster: Cluster, settings: Settings, has: FrontEnd, report: C
     """Bring udocker's tools; they are made for the machine and distribution of the front-end."""
 
     def build(script: Path) -> bytes:
-        argv = ["sh", "-c", 'file=$(mktemp) && cat > "$file" && sh "$file"; status=$?; rm -f "$file"; exit $status']
+        # The throw-away root lies over the node's own: no package may be installed below it meanwhile.
+        build_it = "flock -o /run/im-packages.lock sh"
+        run_it = f'file=$(mktemp) && cat > "$file" && {build_it} "$file"; status=$?; rm -f "$file"; exit $status'
+        argv = ["sh", "-c", run_it]
         return run_as_root(cluster, argv, stdin=script.read_bytes(), timeout=settings.task_timeout).stdout
 
     archive = tools.ensure(settings, f"{has.target.machine}-{has.system}", build, report)

@@ -20,6 +20,9 @@ REMOTE_KEYS = "/etc/im/ssh"
 
 USER_ID = 2000
 
+OTHERS = "im_others"
+"""The inventory group of all nodes but the front-end."""
+
 
 def group_name(group: str) -> str:
     """Return the inventory group of a node group (a host may have the node group's own name)."""
@@ -32,6 +35,7 @@ def inventory(cluster: Cluster, topology: Topology) -> dict[str, object]:
         group_name(group.name): {"hosts": {node.name: {} for node in cluster.nodes if node.group == group.name}}
         for group in topology.groups
     }
+    members[OTHERS] = {"hosts": {node.name: {} for node in cluster.nodes if not node.front_end}}
     wanted = node_packages(cluster, topology)
     hosts = {node.name: _host(node, wanted[node.name]) for node in cluster.nodes}
     return {"all": {"hosts": hosts, "vars": _common(cluster), "children": members}}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from im.contextualize.inventory import group_name
+from im.contextualize.inventory import OTHERS, group_name
 from im.contextualize.recipes import BASE
 from im.errors import ContextualizationError
 
@@ -42,9 +42,10 @@ class Step:
     groups: tuple[str, ...]
 
 
-def site(steps: Sequence[Step]) -> Site:
+def site(steps: Sequence[Step], *, own_homes: bool = False) -> Site:
     """Return the playbook for these steps: ``base`` everywhere, then level by level, each waiting for the last."""
-    plays: list[Play] = [_play(BASE, "all", roles=[BASE])]
+    plays: list[Play] = [_hand_on()] if own_homes else []
+    plays.append(_play(BASE, "all", roles=[BASE]))
     files: dict[str, Path] = {}
     texts: dict[str, str] = {}
     for step_group in _bundles(steps):
@@ -57,6 +58,12 @@ def site(steps: Sequence[Step]) -> Site:
         else:
             plays.append(_import(first, files, texts))
     return Site(tuple(plays), files, texts)
+
+
+def _hand_on() -> Play:
+    """Where homes are not shared, every node gets a copy of what the front-end has."""
+    task = {"ansible.builtin.import_role": {"name": BASE, "tasks_from": "own_home"}}
+    return _play(BASE, OTHERS, tasks=[task])
 
 
 def steps(topology: Topology, inputs: Mapping[tuple[str, str], Mapping[str, object]]) -> tuple[Step, ...]:

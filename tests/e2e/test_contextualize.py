@@ -249,6 +249,13 @@ def test_a_failing_task_is_named_with_its_log_the_nodes_stay_and_the_mended_temp
     lab.configure(topology(running("breaker", "playbook", book)))
 
 
+def test_a_playbook_that_ansible_cannot_read_is_told_with_ansibles_own_reason(lab, tmp_path):
+    book = tmp_path / "book.yml"
+    book.write_text("- hosts: all\n  tasks:\n  - no_such_module_at_all: {}\n")
+    with pytest.raises(ContextualizationError, match="no_such_module_at_all"):
+        lab.configure(topology(running("odd", "playbook", book)))
+
+
 def test_what_a_task_hides_reaches_neither_events_nor_log(lab, tmp_path):
     book = tmp_path / "book.yml"
     book.write_text(

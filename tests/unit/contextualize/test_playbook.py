@@ -22,6 +22,13 @@ def test_base_comes_first_on_all_nodes(plan, topology):
     assert outline(plan(topology())) == [("all", "base")]
 
 
+def test_nodes_with_homes_of_their_own_get_keys_and_tools_before_anything_else():
+    first, second = site((), own_homes=True).plays
+    assert first["hosts"] == "im_others"
+    assert first["tasks"] == [{"ansible.builtin.import_role": {"name": "base", "tasks_from": "own_home"}}]
+    assert second["roles"] == ["base"]
+
+
 def test_the_same_role_on_two_groups_is_one_play(plan, topology, software):
     found = plan(topology(software("a", "openmpi", "front"), software("b", "openmpi")))
     assert outline(found)[1:] == [("group_front:group_worker", "openmpi")]
