@@ -113,9 +113,15 @@ def push_keys(cluster: Cluster, packages: Mapping[str, Sequence[str]]) -> None:
 
 
 def early_work(cluster: Cluster, packages: Mapping[str, Sequence[str]]) -> str:
-    """Return a line for each node: address and account (``- -`` for the front-end itself), packages."""
+    """Return a line for each node that begins early: address and account (``- -`` for the front-end), packages.
+
+    Where nodes share one machine's cores, only the front-end begins: it has Ansible to run besides, and all wait for it.
+    """
+    alone = bool(cluster.variables.get("im_shared_cores"))
     lines = []
     for node in cluster.nodes:
+        if alone and not node.front_end:
+            continue
         place = "- -" if node.front_end else f"{node.private_address} {node.user}"
         lines.append(f"{place} {' '.join(packages[node.name])}\n")
     return "".join(lines)

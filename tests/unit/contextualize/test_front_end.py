@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -92,3 +93,9 @@ def test_a_front_end_without_python_gets_a_hint(remote, cluster):
 def test_early_work_has_a_line_for_each_node(cluster):
     packages = {"front": ["curl"], "worker-1": ["a", "b"], "worker-2": []}
     assert front_end.early_work(cluster, packages) == "- - curl\n10.0.0.2 root a b\n10.0.0.3 root \n"
+
+
+def test_where_nodes_share_cores_only_the_front_end_begins_early(cluster):
+    packages = {node.name: ["curl"] for node in cluster.nodes}
+    shared = replace(cluster, variables={"im_shared_cores": True})
+    assert front_end.early_work(shared, packages) == "- - curl\n"
