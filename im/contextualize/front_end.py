@@ -115,7 +115,7 @@ def push_keys(cluster: Cluster, packages: Mapping[str, Sequence[str]]) -> None:
 def early_work(cluster: Cluster, packages: Mapping[str, Sequence[str]]) -> str:
     """Return a line for each node that begins early: address and account (``- -`` for the front-end), packages.
 
-    Where nodes share one machine's cores, only the front-end begins: it has Ansible to run besides, and all wait for it.
+    Where nodes share one machine's cores, only the front-end begins: it runs Ansible besides, and all wait for it.
     """
     alone = bool(cluster.variables.get("im_shared_cores"))
     lines = []

@@ -13,16 +13,19 @@ from pathlib import Path
 def locked(path: Path) -> Iterator[int]:
     """Hold an exclusive lock; gives its descriptor, which a child process may inherit.
 
-    The file may be removed by a holder: whoever waited for the old file then takes the new one.
+    A holder may remove the file, and its folder, as the last thing it does: whoever waited for the old file then takes
+    the new one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:  # a holder removed the folder in between
+            continue
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if _is_current(descriptor, path):
             break
         os.close(descriptor)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         yield descriptor
     finally:

@@ -116,9 +116,9 @@ def test_a_lock_file_that_its_holder_removes_excludes_all_the_same(tmp_path):
         waiter = context.Process(target=hold, args=(path, ready, order))
         waiter.start()
         ready.wait(20)
+        order.put("holder")
         path.unlink()
         path.parent.rmdir()
-        order.put("holder")
     waiter.join(20)
     assert waiter.exitcode == 0
     assert [order.get(), order.get()] == ["holder", "waiter"]
