@@ -51,8 +51,7 @@ def shown_events(stream: TextIO | None = None) -> Iterator[Emit]:
     from rich.live import Live
 
     tree = LiveTree()
-    with Live(get_renderable=tree.render, console=Console(file=stream), refresh_per_second=8, transient=False) as live:
-        tree.live = live
+    with Live(get_renderable=tree.render, console=Console(file=stream), refresh_per_second=8, transient=False):
         yield tree
 
 
@@ -94,7 +93,6 @@ class LiveTree:
     phases: dict[str, Event] = field(default_factory=dict)
     nodes: dict[str, Event] = field(default_factory=dict)
     failures: list[Event] = field(default_factory=list)
-    live: object = None
 
     def __call__(self, event: Event) -> None:
         """Remember what the event says; the screen follows by itself."""

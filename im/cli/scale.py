@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import click
 
-from im.cli.common import json_option, manager, name_argument, print_json
-from im.cli.show import print_infrastructure
+from im.cli.common import json_option, manager, name_argument
+from im.cli.show import print_view
 
 
 @click.command("scale")
@@ -20,10 +20,7 @@ def command(name: str, counts: tuple[str, ...], as_json: bool) -> int:
     wanted = dict(parse_count(text) for text in counts)
     with manager(progress=True) as im:
         view = im.scale(name, wanted)
-    if as_json:
-        print_json(view.as_dict())
-    else:
-        print_infrastructure(view)
+    print_view(view, as_json=as_json)
     return 0 if view.state == "ready" else 1
 
 

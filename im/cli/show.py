@@ -22,6 +22,11 @@ def command(name: str, as_json: bool) -> None:
     """
     with manager() as im:
         view = im.show(name)
+    print_view(view, as_json=as_json)
+
+
+def print_view(view: View, *, as_json: bool) -> None:
+    """Print an infrastructure as it was asked for."""
     if as_json:
         print_json(view.as_dict())
     else:

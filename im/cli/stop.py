@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import click
 
-from im.cli.common import json_option, manager, name_argument, print_json
-from im.cli.show import print_infrastructure
+from im.cli.common import json_option, manager, name_argument
+from im.cli.show import print_view
 
 
 @click.command("stop")
@@ -19,7 +19,4 @@ def command(name: str, node: str | None, as_json: bool) -> None:
     """
     with manager(progress=True) as im:
         view = im.stop(name, node)
-    if as_json:
-        print_json(view.as_dict())
-    else:
-        print_infrastructure(view)
+    print_view(view, as_json=as_json)
