@@ -74,7 +74,9 @@ class Actor:
         record, provider = self._journal.record, self._world.provider
         images = tuple(dict.fromkeys(found.image.id for found in self._matches.values()))
         shared = tuple(dict.fromkeys(folder for group in self._topology.groups for folder in group.shared))
-        environment = Environment(record.id, record.name, self._topology.networks, images, shared)
+        environment = Environment(
+            record.id, record.name, self._topology.networks, images, shared, self._topology.groups
+        )
         self._keys.ensure()
         repeated(
             self._world, self._journal, "preparing the cloud", lambda: provider.prepare(environment, self._journal.tell)
@@ -140,6 +142,11 @@ class Actor:
             ports=group.ports,
             shared=group.shared,
             identity=self._identity(row),
+            volumes=group.volumes,
+            availability_zone=group.availability_zone,
+            placement=group.placement,
+            boot_volume=group.boot_volume,
+            user_data=group.user_data,
         )
 
     def _identity(self, row: Node) -> Identity:

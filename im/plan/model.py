@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from im.topology.model import Port
+from im.topology.model import Port, Volume
 
 
 class NodeState(StrEnum):
@@ -71,13 +71,46 @@ class Flavor:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """One quota of the account: ``limit`` and ``used``, in the unit of its name (``memory`` and disks are bytes)."""
+
+    limit: int
+    used: int = 0
+
+    @property
+    def free(self) -> int:
+        """What is left."""
+        return max(self.limit - self.used, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudNetwork:
+    """A network that exists on the cloud. ``external``: public addresses come from it, or it is public itself."""
+
+    id: str
+    name: str
+    external: bool = False
+    cidrs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
-    """What a cloud offers now. A cloud with ``any_size`` takes cpus and memory as they are, up to ``largest``."""
+    """What a cloud offers now. A cloud with ``any_size`` takes cpus and memory as they are, up to ``largest``.
+
+    ``quota``: what the account may still have, by name: ``servers``, ``cpus``, ``memory``, ``networks``,
+    ``security-groups``, ``public-addresses``, ``volumes``, ``volume-bytes``, ``ports``, ``routers``,
+    ``server-groups``; what is missing has no limit. ``free_addresses`` counts public addresses of the account that
+    nobody uses. ``zones`` and ``networks`` are empty where the cloud has no such thing to choose.
+    """
 
     images: tuple[Image, ...] = ()
     flavors: tuple[Flavor, ...] = ()
     any_size: bool = False
     largest: Flavor | None = None
+    quota: Mapping[str, Room] = field(default_factory=dict)
+    free_addresses: int = 0
+    zones: tuple[str, ...] = ()
+    networks: tuple[CloudNetwork, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +151,23 @@ class NodeSpec:
     ports: tuple[Port, ...] = ()
     shared: tuple[str, ...] = ()
     identity: Identity | None = None
+    volumes: tuple[Volume, ...] = ()
+    availability_zone: str = ""
+    placement: str = ""
+    boot_volume: int = 0
+    user_data: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedVolume:
+    """A volume at its server: the template's name for it, the cloud's id, and what the node's kernel calls it.
+
+    ``device`` is a path below ``/dev`` that stays the same over reboots, such as ``/dev/disk/by-id/virtio-…``.
+    """
+
+    name: str
+    id: str
+    device: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +190,7 @@ class Instance:
     message: str = ""
     cpus: int = 0
     memory: int = 0
+    volumes: tuple[AttachedVolume, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 from im.config import Settings
 from im.events import Emit
 from im.plan.model import Catalog, Instance, NodeSpec
-from im.topology.model import Network
+from im.topology.model import Network, NodeGroup
 
 
 class Capability(StrEnum):
@@ -28,6 +28,9 @@ class Capability(StrEnum):
     PRIVATE_NETWORK = "private-network"
     SHARED_DIRECTORY = "shared-directory"
     MULTI_CREATE = "multi-create"
+    """All servers of one create call start with one identity, that of the first spec; each gets its own host key over
+    the first verified connection."""
+    VOLUMES = "volumes"
     STOP_START = "stop-start"
     CONSOLE = "console"
     DIRECT = "direct"
@@ -48,13 +51,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What an infrastructure needs before its first server: networks, images, shared folders."""
+    """What an infrastructure needs before its first server: networks, images, shared folders.
+
+    ``groups`` tell what each group's servers need around them: open ports, placement, a way out.
+    """
 
     infrastructure: str
     name: str
     networks: tuple[Network, ...] = ()
     images: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    groups: tuple[NodeGroup, ...] = ()
 
 
 class Provider(Protocol):
@@ -94,6 +101,13 @@ class Provider(Protocol):
 
     def publish(self, id: str) -> str:  # noqa: A002
         """Give this server a public address and return it ("" where the cloud needs none)."""
+
+    def attach(self, specs: Sequence[NodeSpec]) -> bool:
+        """Make and attach the volumes of these servers, which are active. True when all are attached.
+
+        Called again until it is true; only where the provider has :attr:`Capability.VOLUMES`. ``list`` then shows
+        them in :attr:`im.plan.model.Instance.volumes`.
+        """
 
     def console(self, id: str) -> str:  # noqa: A002
         """Return the last part of the server's console or boot log, for people."""

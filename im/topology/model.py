@@ -77,12 +77,30 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """A disk of its own for every node of a group, ``size`` bytes, formatted and mounted where ``mount`` says.
+
+    ``existing`` names a volume of the cloud by id or name instead: it is attached, and never formatted, marked or
+    deleted. Such a group has one node.
+    """
+
+    name: str
+    size: int = 0
+    mount: str = ""
+    file_system: str = "ext4"
+    existing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeGroup:
     """One compute node template: ``count`` equal nodes.
 
     ``front_end``: exactly one group has it; its first node is where Ansible and logins happen. ``works``: MPI ranks
     may run here.
     ``shared``: folders that this group sees as one with all other groups that list them, e.g. ``/home``.
+    ``placement``: whether the cloud keeps the group's nodes on one host, or on different ones, as far as it can
+    (``soft``) or without exception. ``boot_volume``: bytes of a volume that the nodes boot from; 0 = the flavor's disk.
+    ``user_data``: a script or cloud-config that runs at first boot, beside ours.
     """
 
     name: str
@@ -100,6 +118,11 @@ class NodeGroup:
     shared: tuple[str, ...] = ()
     on_failure: Literal["keep", "replace", "abort"] = "keep"
     removal_list: tuple[str, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    availability_zone: str = ""
+    placement: Literal["", "affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"] = ""
+    boot_volume: int = 0
+    user_data: str = ""
     mark: Mark = Mark("")
 
 

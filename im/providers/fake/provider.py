@@ -114,6 +114,11 @@ class FakeProvider:
                 if server.stopped:
                     state.change(server, stopped=0.0, active=self._now())
 
+    def attach(self, specs: Sequence[NodeSpec]) -> bool:
+        """Attach volumes: done as soon as it is asked for."""
+        with self._call("attach"):
+            return all(spec.token for spec in specs)
+
     def publish(self, id: str) -> str:  # noqa: A002
         """Give this server a public address."""
         with self._call("publish") as state:

@@ -33,7 +33,6 @@ class LocalProvider:
         {
             Capability.PRIVATE_NETWORK,
             Capability.SHARED_DIRECTORY,
-            Capability.MULTI_CREATE,
             Capability.STOP_START,
             Capability.CONSOLE,
             Capability.DIRECT,
@@ -77,6 +76,10 @@ class LocalProvider:
     def publish(self, id: str) -> str:  # noqa: A002, ARG002
         """Return "": every node is reachable from this machine as it is."""
         return ""
+
+    def attach(self, specs: Sequence[NodeSpec]) -> bool:  # noqa: ARG002
+        """Return True: there are no volumes here, a folder of the root disk takes their place."""
+        return True
 
     # -- making -------------------------------------------------------------------------------------------------
 
