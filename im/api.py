@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Self
 from im.config import Settings
 from im.errors import ImError, InputError, UnknownName
 from im.events import Emit, Event
-from im.plan.model import Cluster, Node, Plan
+from im.plan.model import Cluster, InfrastructureState, Node, Plan
 from im.providers.base import Check
 from im.topology.model import Topology
 
@@ -148,9 +148,12 @@ class LocalManager:
         """Return what :meth:`deploy` would do now."""
         return self._engine(cloud).plan(name, cloud, topology)
 
-    def deploy(self, name: str, cloud: str, topology: Topology, *, ttl: str | None = None) -> View:
-        """Make the cloud match the topology; continues what was interrupted."""
-        return self._view(self._engine(cloud).deploy(name, cloud, topology, ttl=parse_lifetime(ttl)))
+    def deploy(
+        self, name: str, cloud: str, topology: Topology, *, ttl: str | None = None, until: str = "ready"
+    ) -> View:
+        """Make the cloud match the topology; continue what was interrupted. ``until``: ``ready`` or ``provisioned``."""
+        goal, lifetime = InfrastructureState(until), parse_lifetime(ttl)
+        return self._view(self._engine(cloud).deploy(name, cloud, topology, ttl=lifetime, until=goal))
 
     def infrastructures(self) -> tuple[View, ...]:
         """Return the infrastructures of this store, as they were last seen."""

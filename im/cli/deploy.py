@@ -12,7 +12,7 @@ from im.cli.common import (
     template_argument,
     template_options,
 )
-from im.cli.show import print_infrastructure
+from im.cli.show import exit_status, print_infrastructure
 
 
 @click.command("deploy")
@@ -27,6 +27,13 @@ from im.cli.show import print_infrastructure
 )
 @template_options
 @click.option("--ttl", metavar="TIME", help="Lifetime such as 8h or 2d; `im_client gc` deletes it afterwards.")
+@click.option(
+    "--until",
+    type=click.Choice(["provisioned", "ready"]),
+    default="ready",
+    show_default=True,
+    help="How far to go: provisioned means servers that run and have their addresses, and no SSH to them.",
+)
 @json_option
 def command(
     template: Path,
@@ -36,6 +43,7 @@ def command(
     input_files: tuple[Path, ...],
     import_map: tuple[str, ...],
     ttl: str | None,
+    until: str,
     as_json: bool,
 ) -> int:
     """Make the cloud match TEMPLATE: create, change, or continue what was interrupted.
@@ -48,13 +56,14 @@ def command(
         topology = im.validate(template, inputs, input_files, parse_import_map(import_map))
         for warning in topology.warnings:
             click.echo(str(warning), err=True)
-        view = im.deploy(name or template.stem, cloud, topology, ttl=ttl)
+        view = im.deploy(name or template.stem, cloud, topology, ttl=ttl, until=until)
     if as_json:
         print_json(view.as_dict())
     else:
         print_infrastructure(view)
-        print_next(view.name)
-    return 0 if view.state == "ready" else 1
+        if view.state != "provisioned":
+            print_next(view.name)
+    return exit_status(view)
 
 
 def print_next(name: str) -> None:

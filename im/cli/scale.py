@@ -3,7 +3,7 @@ from __future__ import annotations
 import click
 
 from im.cli.common import json_option, manager, name_argument
-from im.cli.show import print_view
+from im.cli.show import exit_status, print_view
 
 
 @click.command("scale")
@@ -21,7 +21,7 @@ def command(name: str, counts: tuple[str, ...], as_json: bool) -> int:
     with manager(progress=True) as im:
         view = im.scale(name, wanted)
     print_view(view, as_json=as_json)
-    return 0 if view.state == "ready" else 1
+    return exit_status(view)
 
 
 def parse_count(text: str) -> tuple[str, int]:

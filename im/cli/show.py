@@ -33,6 +33,11 @@ def print_view(view: View, *, as_json: bool) -> None:
         print_infrastructure(view)
 
 
+def exit_status(view: View) -> int:
+    """Return 0 for an infrastructure that came to rest as it was wanted."""
+    return 0 if view.state in {"ready", "provisioned"} else 1
+
+
 def print_infrastructure(view: View) -> None:
     """Print an infrastructure for people."""
     click.echo(f"{view.name}: {view.state}{f' ({view.message})' if view.message else ''} on {view.cloud}\n")

@@ -192,20 +192,24 @@ class Actor:
 
     def publish(self) -> None:
         """Give a public address to the nodes that should have one and do not."""
-        capabilities = self._world.provider.capabilities
-        if Capability.PUBLIC_ADDRESS not in capabilities:
-            return
-        outside = Capability.DIRECT not in capabilities
         for row in tuple(self._journal.nodes.values()):
-            public = self._topology.group(row.group).public or (outside and row.front_end)
-            if (
-                public
-                and row.state is NodeState.BOOTING
-                and not row.public_address
-                and row.token not in self._published
-            ):
+            if row.state is NodeState.BOOTING and self._lacks_public_address(row):
                 self._published.add(row.token)
                 self._publish(row)
+
+    def addressed(self, row: Node) -> bool:
+        """Whether a node that boots has all addresses that it should have; one that has answered needs none."""
+        if row.state is not NodeState.BOOTING:
+            return True
+        return bool(row.address) and not self._lacks_public_address(row)
+
+    def _lacks_public_address(self, row: Node) -> bool:
+        """Whether a node should have a public address, and the cloud has not been asked for it."""
+        capabilities = self._world.provider.capabilities
+        if Capability.PUBLIC_ADDRESS not in capabilities or row.public_address or row.token in self._published:
+            return False
+        outside = Capability.DIRECT not in capabilities
+        return self._topology.group(row.group).public or (outside and row.front_end)
 
     def _publish(self, row: Node) -> None:
         provider = self._world.provider

@@ -33,6 +33,14 @@ def complete(world: World, journal: Journal, topology: Topology, *, prepared: bo
     _rest(journal, topology, cluster)
 
 
+def rest_provisioned(world: World, journal: Journal, topology: Topology) -> None:
+    """Come to rest with servers that run and have their addresses; one that is ready and did not change stays ready."""
+    nodes = [node for node in journal.nodes.values() if node.state in UP]
+    cluster = cluster_of(world, journal.record, topology, nodes)
+    ready = journal.record.state is InfrastructureState.READY and all(node.state is NodeState.READY for node in nodes)
+    _rest(journal, topology, cluster, InfrastructureState.READY if ready else InfrastructureState.PROVISIONED)
+
+
 def _work(
     world: World, journal: Journal, topology: Topology, cluster: Cluster, *, configured: bool, prepared: bool
 ) -> None:
@@ -61,10 +69,12 @@ def _move(journal: Journal, cluster: Cluster, to: NodeState, reason: str = "", *
     journal.advance([Move(row, to, reason) for row in rows])
 
 
-def _rest(journal: Journal, topology: Topology, cluster: Cluster) -> None:
-    """Come to rest: ready, or degraded with the reason; write nothing if nothing is new."""
+def _rest(
+    journal: Journal, topology: Topology, cluster: Cluster, complete: InfrastructureState = InfrastructureState.READY
+) -> None:
+    """Come to rest: ``complete``, or degraded with the reason; write nothing if nothing is new."""
     missing = [node for node in journal.nodes.values() if node.state not in UP]
-    state = InfrastructureState.DEGRADED if missing else InfrastructureState.READY
+    state = InfrastructureState.DEGRADED if missing else complete
     outputs = _outputs(journal, topology, cluster)
     reason, message = _shortfall(missing)
     before = journal.record

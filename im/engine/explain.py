@@ -9,6 +9,7 @@ from im.engine import locks
 from im.engine.evidence import console_log
 from im.events import Event
 from im.plan.model import InfrastructureState, Node, NodeState
+from im.plan.observe import UP
 from im.store.repository import InfrastructureRecord, Store
 
 CONSOLE_LINES = 5
@@ -28,7 +29,7 @@ def explain(store: Store, settings: Settings, record: InfrastructureRecord) -> t
     lines = [_headline(record, settings)]
     lines += _failures("infrastructure", record.name, events)
     for node in record.nodes:
-        if node.state is not NodeState.READY:
+        if node.state not in _wanted(record):
             lines += _node(node, record, settings, events)
     return tuple(lines)
 
@@ -37,11 +38,16 @@ def _headline(record: InfrastructureRecord, settings: Settings) -> str:
     since = record.updated.astimezone().strftime("%Y-%m-%d %H:%M")
     text = f"{record.name} is {record.state} since {since}"
     text += f": {record.message}" if record.message else ""
-    if record.state in _RESTING:
+    if record.state in _RESTING or record.state is record.until:
         return text
     who = locks.holder(settings.home / "locks", record.name)
     nobody = "no process works on it any more; run the same command again and it continues"
     return f"{text}; it is {who}" if who else f"{text}; {nobody}"
+
+
+def _wanted(record: InfrastructureRecord) -> frozenset[NodeState]:
+    """The states of a node about which nothing needs to be said."""
+    return UP if record.until is InfrastructureState.PROVISIONED else frozenset({NodeState.READY})
 
 
 def _node(node: Node, record: InfrastructureRecord, settings: Settings, events: Iterable[Event]) -> Iterator[str]:

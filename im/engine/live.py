@@ -16,7 +16,7 @@ def as_seen(record: InfrastructureRecord, servers: Sequence[Instance]) -> Infras
     nodes = tuple(_live(node, seen.get(node.name)) for node in record.nodes)
     pairs = zip(nodes, record.nodes, strict=True)
     ended = [node.name for node, row in pairs if row.state in UP and node.state not in UP]
-    if record.state is InfrastructureState.READY and ended:
+    if record.state in {InfrastructureState.READY, InfrastructureState.PROVISIONED} and ended:
         message = f"not running any more: {', '.join(ended)}"
         record = replace(record, state=InfrastructureState.DEGRADED, reason="lost", message=message)
     return replace(record, nodes=nodes)

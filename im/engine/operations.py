@@ -18,7 +18,7 @@ from im.config import Settings
 from im.engine import locks
 from im.engine.calls import once
 from im.engine.cluster import cluster_of
-from im.engine.complete import complete
+from im.engine.complete import complete, rest_provisioned
 from im.engine.explain import explain
 from im.engine.journal import Journal
 from im.engine.live import as_seen
@@ -123,11 +123,18 @@ class Engine:
     # changing
 
     def deploy(
-        self, name: str, cloud: str, topology: Topology, *, ttl: timedelta | None = None
+        self,
+        name: str,
+        cloud: str,
+        topology: Topology,
+        *,
+        ttl: timedelta | None = None,
+        until: InfrastructureState = InfrastructureState.READY,
     ) -> InfrastructureRecord:
         """Make the infrastructure what the topology says: create it, change it, or continue what was interrupted.
 
-        ``ttl``: from now on, how long it may live until ``gc`` deletes it.
+        ``ttl``: from now on, how long it may live until ``gc`` deletes it. ``until``: ``ready``, or ``provisioned`` for
+        servers that run and have their addresses; later changes of its size go as far, until the next deploy.
         """
         with self._held(name, "deploy"):
             record = self._store.find(name)
@@ -135,7 +142,7 @@ class Engine:
                 _check_cloud(record, cloud)
             catalog = self._catalog()
             diff(name, topology, record.nodes if record else (), (), catalog)  # raises before anything is touched
-            wanted = replace(record or self._new(name, cloud), topology=topology, counts={})
+            wanted = replace(record or self._new(name, cloud), topology=topology, counts={}, until=until)
             if ttl is not None:
                 wanted = replace(wanted, expires=self._world.clock.now() + ttl)
             journal = self._journal(wanted, record)
@@ -242,7 +249,10 @@ class Engine:
         topology = scaled(_topology(journal.record), journal.record.counts)
         try:
             prepared = reconcile(self._world, journal, topology, catalog, leave)
-            complete(self._world, journal, topology, prepared=prepared)
+            if journal.record.until is InfrastructureState.PROVISIONED:
+                rest_provisioned(self._world, journal, topology)
+            else:
+                complete(self._world, journal, topology, prepared=prepared)
         except StoreError:
             raise
         except ImError as error:

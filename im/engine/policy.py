@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from im.engine.answers import DONE
 from im.engine.evidence import keep_console
 from im.engine.journal import Journal, Move
 from im.engine.world import World
 from im.errors import ImError, NoCapacity, ProviderError, SshError
 from im.plan.model import Node, NodeState
+from im.plan.observe import UP
 from im.topology.model import Topology
 
 REPLACEMENTS = 2
@@ -52,7 +52,8 @@ class Policy:
         for group in self._topology.groups:
             rows = [row for row in self._journal.nodes.values() if row.group == group.name]
             failed = [row for row in rows if row.name in self.given_up]
-            if failed and sum(row.state in DONE for row in rows) < max(group.min_count, 1):
+            working = [row for row in rows if row.state in UP and row.name not in self.given_up]
+            if failed and len(working) < max(group.min_count, 1):
                 raise error_of(failed[0])
 
     def _judge(self, node: Node) -> None:

@@ -9,7 +9,7 @@ from im.engine.calls import repeated
 from im.engine.journal import Journal
 from im.engine.observe import Observer
 from im.engine.pace import Pace
-from im.engine.reconcile import AT_REST
+from im.engine.reconcile import RUNS
 from im.engine.world import World
 from im.errors import ProviderError
 from im.plan.model import InfrastructureState
@@ -33,7 +33,7 @@ def stop(world: World, journal: Journal, names: Collection[str]) -> None:
 def rest_stopped(journal: Journal, node: str | None) -> None:
     """Come to rest with all nodes stopped, or with one."""
     before = journal.record.state
-    if node and before in AT_REST:
+    if node and before in RUNS:
         journal.enter(InfrastructureState.DEGRADED, "stopped", f"{node} is stopped")
     elif not node and before is not InfrastructureState.STOPPED:
         journal.enter(InfrastructureState.STOPPED, "stopped")

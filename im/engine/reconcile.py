@@ -15,14 +15,14 @@ from im.engine.world import World
 from im.errors import ProviderError
 from im.plan.desired import DesiredNode, desired_nodes
 from im.plan.diff import diff
-from im.plan.model import Action, Catalog, InfrastructureState, NodeState
+from im.plan.model import Action, Catalog, InfrastructureState, Node, NodeState
 from im.plan.observe import UP
 from im.topology.model import Topology
 
 WAITING = frozenset({NodeState.REQUESTED, NodeState.BUILDING})
 UNDER_WAY = frozenset({InfrastructureState.PROVISIONING, InfrastructureState.RESIZING})
 AT_REST = frozenset({InfrastructureState.READY, InfrastructureState.DEGRADED})
-_NEED_NOT_BEGIN = AT_REST | {InfrastructureState.CONFIGURING, InfrastructureState.PROVISIONED}
+RUNS = AT_REST | {InfrastructureState.PROVISIONED}
 
 
 def reconcile(
@@ -30,8 +30,9 @@ def reconcile(
 ) -> bool:
     """Work until every wanted node answers or is given up, and nobody else is there.
 
-    ``leave``: names of nodes that stay as they are. Returns whether the front-end was prepared meanwhile; raises if
-    this cannot become a cluster.
+    An infrastructure that is wanted only until it is provisioned needs servers that run and have their addresses; they
+    are asked nothing. ``leave``: names of nodes that stay as they are. Returns whether the front-end was prepared
+    meanwhile; raises if this cannot become a cluster.
     """
     pool = world.pool()
     try:
@@ -57,6 +58,7 @@ class _Reconciler:
         self._catalog = catalog
         self._leave = leave
         self._pool = pool
+        self._connects = journal.record.until is not InfrastructureState.PROVISIONED
         self._observer = Observer(world, journal)
         self._actor = Actor(world, journal, self._observer, topology, catalog)
         self._answers = Answers(world, journal, topology, pool)
@@ -67,9 +69,11 @@ class _Reconciler:
         self._desired_nodes: Mapping[str, DesiredNode] = {}
 
     def run(self) -> bool:
-        if self._journal.record.state not in _NEED_NOT_BEGIN:
+        need_not_begin = RUNS | {InfrastructureState.CONFIGURING} if self._connects else RUNS
+        if self._journal.record.state not in need_not_begin:
             self._begin()
-        self._answers.second_chance()
+        if self._connects:
+            self._answers.second_chance()
         self._tick()
         while not self._settled():
             self._world.clock.wait(self._answers.wake, self._pace.delay())
@@ -84,15 +88,19 @@ class _Reconciler:
 
     def _tick(self) -> None:
         changed = False
-        if self._observer.age >= LONGEST or not self._only_answers_missing():
+        if self._observer.age >= LONGEST or not self._provisioned():
             changed = self._look_and_act()
-        moves = [*self._answers.hear(), *self._answers.late(), *self._stuck()]
+        moves = [*(self._hear() if self._connects else ()), *self._stuck()]
         self._policy.judge(moves, self._wanted())
-        self._answers.ask()
-        self._prepare_early()
+        if self._connects:
+            self._answers.ask()
+            self._prepare_early()
         if changed or moves:
             self._pace.progress()
             self._tell_progress()
+
+    def _hear(self) -> tuple[Move, ...]:
+        return (*self._answers.hear(), *self._answers.late())
 
     def _look_and_act(self) -> bool:
         wanted = self._wanted()
@@ -158,17 +166,20 @@ class _Reconciler:
     # waiting
 
     def _settled(self) -> bool:
+        rows, left = self._journal.nodes, self._given_up()
+        return self._provisioned() and (
+            not self._connects or all(name in left or rows[name].state in DONE for name in self._wanted())
+        )
+
+    def _provisioned(self) -> bool:
+        """Whether a listing would tell nothing new: all servers run, with their addresses, and no others are there."""
         rows, wanted, left = self._journal.nodes, self._wanted(), self._given_up()
         if rows.keys() - wanted or self._observer.binding.strays or self._observer.unsettled - left:
             return False
-        return all(name in left or (name in rows and rows[name].state in DONE) for name in wanted)
+        return all(name in left or (name in rows and self._runs(rows[name])) for name in wanted)
 
-    def _only_answers_missing(self) -> bool:
-        """Whether a listing would tell nothing new: all servers run, and only SSH is waited for."""
-        rows, left = self._journal.nodes, self._given_up()
-        if rows.keys() != self._wanted() or self._observer.unsettled or self._observer.binding.strays:
-            return False
-        return all(name in left or row.state in UP for name, row in rows.items())
+    def _runs(self, row: Node) -> bool:
+        return row.state in UP and self._actor.addressed(row)
 
     def _stuck(self) -> tuple[Move, ...]:
         """Give up on what the cloud does not finish. Progress of any node gives the others time."""
@@ -177,7 +188,8 @@ class _Reconciler:
             return ()
         message = f"the cloud has not finished it, and nothing else has changed for {limit:g} s"
         rows = self._journal.nodes.values()
-        moves = tuple(Move(row, NodeState.FAILED, "boot-timeout", message) for row in rows if row.state in WAITING)
+        unfinished = [row for row in rows if row.state in WAITING or (row.state in UP and not self._runs(row))]
+        moves = tuple(Move(row, NodeState.FAILED, "boot-timeout", message) for row in unfinished)
         if not moves and not any(row.state is NodeState.BOOTING for row in rows):
             left = [f"{row.name} is {row.state}" for row in rows if row.state not in DONE]
             left += [f"server {stray.id} is still there" for stray in self._observer.binding.strays]
@@ -198,8 +210,9 @@ class _Reconciler:
 
     def _tell_progress(self) -> None:
         wanted, rows = self._wanted(), self._journal.nodes
-        done = sum(name in rows and rows[name].state in DONE for name in wanted)
-        message = f"{done} of {len(wanted)} nodes answer"
+        is_done = (lambda row: row.state in DONE) if self._connects else self._runs
+        done = sum(name in rows and is_done(rows[name]) for name in wanted)
+        message = f"{done} of {len(wanted)} nodes {'answer' if self._connects else 'run'}"
         self._journal.note("boot", "progress", "nodes", message, done=done, total=len(wanted))
 
 

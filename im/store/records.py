@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class InfrastructureRecord:
     """One infrastructure as the client knows it.
 
-    ``counts``: node counts by group that ``scale`` asked for, until the next deploy of a template. ``expires``: from
-    then on ``gc`` deletes it; None: never.
+    ``counts``: node counts by group that ``scale`` asked for, until the next deploy of a template. ``until``: how far
+    it goes, ``ready`` or only ``provisioned``. ``expires``: from then on ``gc`` deletes it; None: never.
     """
 
     id: str
@@ -34,6 +34,7 @@ class InfrastructureRecord:
     message: str = ""
     topology: Topology | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    until: InfrastructureState = InfrastructureState.READY
     outputs: Mapping[str, object] = field(default_factory=dict)
     created: datetime = field(default_factory=happened.now)
     updated: datetime = field(default_factory=happened.now)
@@ -76,6 +77,7 @@ def infrastructure(row: Mapping[str, Any]) -> InfrastructureRecord:
     """Return the record of a row, without its nodes."""
     read = {
         "state": InfrastructureState(row["state"]),
+        "until": InfrastructureState(row["until"]),
         "topology": row["topology"] and _topologies().validate_json(row["topology"]),
         "counts": json.loads(row["counts"]),
         "outputs": json.loads(row["outputs"]),

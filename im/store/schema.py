@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The alembic revision that these tables are at."""
 
 metadata = MetaData()
@@ -32,6 +32,7 @@ infrastructures = Table(
     Column("message", Text, nullable=False),
     Column("topology", Text),
     Column("counts", Text, nullable=False),
+    Column("until", String, nullable=False, server_default="ready"),
     Column("outputs", Text, nullable=False),
     Column("created", DateTime, nullable=False),
     Column("updated", DateTime, nullable=False),

@@ -155,3 +155,13 @@ def test_stop_and_start_go_there_and_back(here, capsys):
     capsys.readouterr()
     assert json.loads(result(capsys, "stop", "lab", "--json")[1])["state"] == "stopped"
     assert json.loads(result(capsys, "start", "lab", "--json")[1])["state"] == "ready"
+
+
+def test_deploy_until_provisioned_prints_the_nodes_and_ends_well(here, capsys):
+    code, out, _ = result(capsys, "deploy", "lab.yaml", "--until", "provisioned")
+    assert code == 0
+    assert out.startswith("lab: provisioned on local")
+    assert "crew-2" in out
+    assert "log in" not in out
+    code, out, _ = result(capsys, "scale", "lab", "crew=3", "--json")
+    assert (code, json.loads(out)["state"]) == (0, "provisioned")
