@@ -1,5 +1,7 @@
 """Deploying until the servers run, and no further."""
 
+from dataclasses import replace
+
 import pytest
 from engine_lab import cluster
 
@@ -83,11 +85,8 @@ def test_a_server_in_error_is_missing(lab, mute):
 
 def test_a_server_that_never_gets_an_address_is_given_up(lab, mute):
     listing = lab.provider.list
-    unaddressed = lambda one: type(one)(
-        **{name: getattr(one, name) for name in one.__slots__} | {"private_address": ""}
-    )
     lab.provider.list = lambda infrastructure=None: tuple(
-        unaddressed(one) if one.name == "worker-1" else one for one in listing(infrastructure)
+        replace(one, private_address="") if one.name == "worker-1" else one for one in listing(infrastructure)
     )
     record = provision(lab)
     assert record.state is InfrastructureState.DEGRADED
@@ -116,8 +115,6 @@ def test_what_was_ready_and_grows_is_only_provisioned(lab):
 
 
 def test_what_was_interrupted_while_it_was_configured_is_provisioned(lab):
-    from dataclasses import replace
-
     lab.store.write(replace(lab.deploy(), state=InfrastructureState.CONFIGURING))
     assert provision(lab).state is PROVISIONED
 
