@@ -1,0 +1,123 @@
+"""Where OCCI servers differ, as tables. A site's own dialect is one more of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from im.providers.occi import occi_json, text
+from im.providers.occi.model import NETWORK_INTERFACE, Category
+
+MIB, GIB = 1 << 20, 1 << 30
+Status = Literal["building", "active", "stopped", "error", "deleting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contextualization:
+    """A mixin that takes user data or a public key, and the attribute that holds it. ``encoded``: in base64."""
+
+    mixin: str
+    attribute: str
+    encoded: bool = False
+
+
+OPENSTACK_USER_DATA = Contextualization(
+    "http://schemas.openstack.org/compute/instance#user_data", "org.openstack.compute.user_data", encoded=True
+)
+OPENSTACK_PUBLIC_KEY = Contextualization(
+    "http://schemas.openstack.org/instance/credentials#public_key", "org.openstack.credentials.publickey.data"
+)
+USER_DATA = Contextualization(
+    "http://schemas.ogf.org/occi/infrastructure/compute#user_data", "occi.compute.userdata", encoded=True
+)
+SSH_KEY = Contextualization(
+    "http://schemas.ogf.org/occi/infrastructure/credentials#ssh_key", "occi.credentials.ssh.publickey"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One kind of server.
+
+    ``server`` finds it in the ``Server`` header, ``interface_path`` in the location of the kind of network links.
+    ``read`` and ``write``: the media types that it understands best. ``memory_unit``: bytes of 1 in
+    ``occi.compute.memory``. ``silent_building``: a server that is being built, or that failed, is shown as
+    ``inactive`` too. ``public``: a public address is a link to the network ``public_network``, or to a new
+    ``ipreservation``, or comes with the network. ``public_key``: send it always, or only where no user data is taken.
+    ``resize`` is the HTTP method of a partial update. ``volume_device`` is where the node's kernel shows a volume,
+    with ``{id}`` and what the link calls ``{device}``.
+    """
+
+    name: str
+    server: str = ""
+    interface_path: str = ""
+    read: str = occi_json.MEDIA
+    write: str = occi_json.MEDIA
+    memory_unit: int = GIB
+    states: Mapping[str, Status] = field(
+        default_factory=lambda: {
+            "active": "active",
+            "inactive": "stopped",
+            "suspended": "stopped",
+            "waiting": "building",
+            "error": "error",
+        }
+    )
+    silent_building: bool = False
+    user_data: tuple[Contextualization, ...] = (OPENSTACK_USER_DATA, USER_DATA)
+    public_keys: tuple[Contextualization, ...] = (OPENSTACK_PUBLIC_KEY, SSH_KEY)
+    public_key: Literal["always", "alone"] = "always"
+    public: Literal["network", "ipreservation", "given"] = "ipreservation"
+    public_network: str = ""
+    resize: Literal["POST", "PUT"] = "POST"
+    volume_device: str = "{device}"
+
+
+STANDARD = Dialect("standard")
+"""OCCI 1.2 as it is written."""
+
+OOI = Dialect(
+    "ooi",
+    server=r"\booi/",
+    interface_path="/networklink/",
+    memory_unit=MIB,
+    silent_building=True,
+    public_key="alone",  # it makes a key pair of Nova for each server and deletes it again: two calls more
+    public="network",
+    public_network="PUBLIC",
+    resize="PUT",
+    volume_device="/dev/disk/by-id/virtio-{id:.20}",
+)
+
+ROCCI_1 = Dialect(
+    "rocci-1",
+    server=r"rOCCI-server/1\.",
+    interface_path="/link/networkinterface/",
+    read=text.PLAIN,
+    write=text.PLAIN,
+    public="given",
+)
+
+ROCCI_2 = Dialect("rocci-2", server=r"rOCCI-server/2\.", interface_path="/networkinterface/", public="ipreservation")
+
+DIALECTS: Mapping[str, Dialect] = {one.name: one for one in (STANDARD, OOI, ROCCI_1, ROCCI_2)}
+
+
+def find_dialect(server: str, categories: Iterable[Category]) -> Dialect:
+    """Return the dialect of a site by its ``Server`` header, else by where its network links are, else the standard."""
+    known = tuple(DIALECTS.values())
+    for dialect in known:
+        if dialect.server and re.search(dialect.server, server):
+            return dialect
+    interfaces = "".join(one.location for one in categories if one.type == NETWORK_INTERFACE)
+    by_path = [one for one in known if one.interface_path and one.interface_path in interfaces]
+    return max(by_path, key=lambda one: len(one.interface_path), default=STANDARD)
+
+
+def with_media(dialect: Dialect, media: str) -> Dialect:
+    """Return the dialect for a site that answered a discovery in another rendering than was asked for."""
+    if dialect.read == occi_json.MEDIA and media in {text.PLAIN, text.HEADERS}:
+        return replace(dialect, read=text.PLAIN, write=text.PLAIN)
+    return dialect
