@@ -23,11 +23,15 @@ system: ## install the Debian packages that provider local needs (root)
 	@scripts/install-system
 
 .PHONY: test
-test: test-unit test-conformance test-local ## unit, conformance and local end-to-end tiers
+test: test-unit test-faults test-conformance test-local ## unit, fault, conformance and local end-to-end tiers
 
 .PHONY: test-unit
 test-unit: .venv/.ready ## pure and fast
 	$(BIN)/pytest --quiet -n 2 tests/unit
+
+.PHONY: test-faults
+test-faults: .venv/.ready ## SIGKILL at every point of a command
+	$(BIN)/pytest --quiet -n 2 tests/faults
 
 .PHONY: test-conformance
 test-conformance: .venv/.ready ## TOSCA as others write it

@@ -3,6 +3,9 @@
 import shutil
 from concurrent.futures import Executor, Future
 
+import pytest
+import stamina
+
 from im.clock import VirtualClock
 from im.config import Settings
 from im.engine.operations import Engine
@@ -19,6 +22,22 @@ def open_store(path, kind=Store, **more):
     store._engine = store._engine.execution_options(compiled_cache=COMPILED)
     store._writer = store._writer.execution_options(compiled_cache=COMPILED)
     return store
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory):
+    """An empty database at the newest revision, to be copied."""
+    path = tmp_path_factory.mktemp("store") / "im.db"
+    Store(path).close()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def impatient_retries():
+    """Retries without pauses."""
+    stamina.set_testing(True, attempts=10)
+    yield
+    stamina.set_testing(False)
 
 
 class Inline(Executor):
