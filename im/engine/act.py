@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from im.engine.admission import wants_public
 from im.engine.calls import once, repeated
 from im.engine.journal import Journal, Move
 from im.engine.observe import Observer
@@ -14,7 +15,7 @@ from im.errors import NoCapacity, ProviderError
 from im.plan.desired import DesiredNode, request_of
 from im.plan.match import Match, match
 from im.plan.model import Catalog, Identity, Instance, Node, NodeSpec, NodeState
-from im.providers.base import Capability, Environment
+from im.providers.base import Environment
 from im.topology.model import NodeGroup, Topology
 
 ASK_AGAIN = 5.0
@@ -205,11 +206,9 @@ class Actor:
 
     def _lacks_public_address(self, row: Node) -> bool:
         """Whether a node should have a public address, and the cloud has not been asked for it."""
-        capabilities = self._world.provider.capabilities
-        if Capability.PUBLIC_ADDRESS not in capabilities or row.public_address or row.token in self._published:
+        if row.public_address or row.token in self._published:
             return False
-        outside = Capability.DIRECT not in capabilities
-        return self._topology.group(row.group).public or (outside and row.front_end)
+        return wants_public(self._world, self._topology.group(row.group), front_end=row.front_end)
 
     def _publish(self, row: Node) -> None:
         provider = self._world.provider

@@ -16,10 +16,20 @@ from im.plan.observe import SERVER_ERROR, Binding, bind, state_seen, updated
 _NOT_EXPECTED = frozenset({NodeState.LOST, NodeState.GONE})
 
 
-class Observer:
-    """One listing at a time becomes rows. ``binding`` and ``instances`` are those of the last listing."""
+def list_servers(world: World, journal: Journal) -> tuple[Instance, ...]:
+    """Return the servers of the infrastructure as the cloud lists them now."""
+    infrastructure = journal.record.id
+    return repeated(world, journal, "listing servers", lambda: world.provider.list(infrastructure))
 
-    def __init__(self, world: World, journal: Journal) -> None:
+
+class Observer:
+    """One listing at a time becomes rows. ``binding`` and ``instances`` are those of the last listing.
+
+    ``seen``: a listing that was made a moment ago; it is the first.
+    """
+
+    def __init__(self, world: World, journal: Journal, seen: Sequence[Instance] | None = None) -> None:
+        self._first = seen
         self._world = world
         self._journal = journal
         self._listed: float | None = None
@@ -47,9 +57,8 @@ class Observer:
 
     def look(self, wanted: Collection[str]) -> tuple[Move, ...]:
         """List the servers of the infrastructure once and write what changed; returns the changes of state."""
-        record = self._journal.record
-        provider = self._world.provider
-        self.instances = repeated(self._world, self._journal, "listing servers", lambda: provider.list(record.id))
+        self.instances = list_servers(self._world, self._journal) if self._first is None else tuple(self._first)
+        self._first = None
         self._listed = self._world.clock.monotonic()
         rows = tuple(self._journal.nodes.values())
         self.binding = bind(rows, self.instances, wanted)

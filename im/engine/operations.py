@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,21 +14,23 @@ from typing import Any
 from im.clock import Clock
 from im.config import Settings
 from im.engine import locks
+from im.engine.admission import admitted
 from im.engine.calls import once
 from im.engine.cluster import cluster_of
 from im.engine.complete import complete, rest_provisioned
 from im.engine.explain import explain
 from im.engine.journal import Journal
 from im.engine.live import as_seen
+from im.engine.observe import list_servers
 from im.engine.power import rest_stopped, stop
 from im.engine.reconcile import reconcile
+from im.engine.subjects import check_alive, check_cloud, chosen_nodes, new_record, topology_of
 from im.engine.teardown import teardown
 from im.engine.world import Contextualizer, World
-from im.errors import Held, ImError, InputError, ProviderError, StoreError, UnknownName
+from im.errors import Held, ImError, InputError, ProviderError, StoreError
 from im.events import Emit
 from im.plan.desired import scaled
-from im.plan.diff import diff
-from im.plan.model import Catalog, Cluster, InfrastructureState, Node, NodeState, Plan
+from im.plan.model import Catalog, Cluster, InfrastructureState, Instance, NodeState, Plan
 from im.plan.observe import UP
 from im.providers.base import Capability, Provider
 from im.ssh.keys import KeyRing
@@ -39,8 +39,6 @@ from im.topology.model import Topology
 
 BROKEN = frozenset({NodeState.FAILED, NodeState.LOST})
 LEFT_BY_START = BROKEN | {NodeState.STOPPED}
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 
 UNFINISHED = frozenset(
     {
@@ -88,20 +86,19 @@ class Engine:
     # looking
 
     def plan(self, name: str, cloud: str, topology: Topology) -> Plan:
-        """Return what :meth:`deploy` would do now; nothing is changed."""
+        """Return what :meth:`deploy` would do now; nothing is changed. Raises what :meth:`deploy` refuses."""
         record = self._store.find(name)
+        if record:
+            check_cloud(record, cloud)
         catalog = self._catalog()
-        if record is None:
-            return diff(name, topology, (), (), catalog)
-        _check_cloud(record, cloud)
-        servers = once(self._world, "listing servers", lambda: self._world.provider.list(record.id))
-        return diff(name, topology, record.nodes, servers, catalog, digest=self._digest(record, topology))
+        digest = self._digest(record, topology) if record else None
+        return admitted(self._world, record, name, topology, catalog, seen=self._seen(record), digest=digest)
 
     def cluster(self, name: str) -> Cluster:
         """Return the nodes of an infrastructure that run, for SSH and jobs."""
         record = self._store.infrastructure(name)
         nodes = [node for node in record.nodes if node.state in UP]
-        return cluster_of(self._world, record, _topology(record), nodes)
+        return cluster_of(self._world, record, topology_of(record), nodes)
 
     def refresh(self, name: str) -> InfrastructureRecord:
         """Return the infrastructure with its nodes as the cloud shows them now; nothing is written."""
@@ -139,29 +136,31 @@ class Engine:
         with self._held(name, "deploy"):
             record = self._store.find(name)
             if record:
-                _check_cloud(record, cloud)
+                check_cloud(record, cloud)
             catalog = self._catalog()
-            diff(name, topology, record.nodes if record else (), (), catalog)  # raises before anything is touched
-            wanted = replace(record or self._new(name, cloud), topology=topology, counts={}, until=until)
+            seen = self._seen(record)
+            admitted(self._world, record, name, topology, catalog, seen=seen)
+            wanted = replace(record or new_record(name, cloud), topology=topology, counts={}, until=until)
             if ttl is not None:
                 wanted = replace(wanted, expires=self._world.clock.now() + ttl)
             journal = self._journal(wanted, record)
-            return self._converge(journal, catalog)
+            return self._converge(journal, catalog, seen=seen)
 
     def scale(self, name: str, counts: Mapping[str, int]) -> InfrastructureRecord:
         """Give groups other numbers of nodes, until the next deploy of a template."""
         with self._existing(name, "scale") as record:
             wanted = {**record.counts, **counts}
-            topology = scaled(_topology(record), wanted)
+            topology = scaled(topology_of(record), wanted)
             catalog = self._catalog()
-            diff(name, topology, record.nodes, (), catalog)
-            return self._converge(self._journal(replace(record, counts=wanted), record), catalog)
+            seen = self._seen(record)
+            admitted(self._world, record, name, topology, catalog, seen=seen)
+            return self._converge(self._journal(replace(record, counts=wanted), record), catalog, seen=seen)
 
     def stop(self, name: str, node: str | None = None) -> InfrastructureRecord:
         """Stop all nodes, or one; they keep their disks."""
         with self._existing(name, "stop") as record:
             self._require_stop_start()
-            rows = _chosen(record, node)
+            rows = chosen_nodes(record, node)
             if not any(row.state in UP | {NodeState.STOPPED} for row in rows):
                 raise InputError(f"{node or record.name} does not run", hint=f"im_client show {record.name}")
             if node and rows[0].front_end:
@@ -175,13 +174,13 @@ class Engine:
         """Start all stopped nodes, or one, and wait until they are ready again."""
         with self._existing(name, "start") as record:
             self._require_stop_start()
-            chosen = {row.name for row in _chosen(record, node)}
+            chosen = {row.name for row in chosen_nodes(record, node)}
             left = {row for row in record.nodes if row.state in LEFT_BY_START and row.name not in chosen}
             broken = {row for row in record.nodes if row.state in BROKEN and not row.front_end}
             if any(row.front_end for row in left):
                 raise InputError("the front-end does not run", hint=f"im_client start {record.name}")
             leave = frozenset(row.name for row in left | broken)
-            return self._converge(self._journal(record, record), self._catalog(), leave)
+            return self._converge(self._journal(record, record), self._catalog(), leave=leave)
 
     def delete(self, name: str) -> None:
         """Delete an infrastructure and everything that carries its mark; by its id also if the store has lost it."""
@@ -229,7 +228,7 @@ class Engine:
         found = self._store.infrastructure(name)
         with self._held(found.name, verb):
             record = self._store.infrastructure(found.id)
-            _check_alive(record)
+            check_alive(record)
             yield record
 
     def _journal(self, wanted: InfrastructureRecord, stored: InfrastructureRecord | None) -> Journal:
@@ -244,11 +243,16 @@ class Engine:
         return journal
 
     def _converge(
-        self, journal: Journal, catalog: Catalog, leave: frozenset[str] = frozenset()
+        self,
+        journal: Journal,
+        catalog: Catalog,
+        *,
+        leave: frozenset[str] = frozenset(),
+        seen: Sequence[Instance] | None = None,
     ) -> InfrastructureRecord:
-        topology = scaled(_topology(journal.record), journal.record.counts)
+        topology = scaled(topology_of(journal.record), journal.record.counts)
         try:
-            prepared = reconcile(self._world, journal, topology, catalog, leave)
+            prepared = reconcile(self._world, journal, topology, catalog, leave=leave, seen=seen)
             if journal.record.until is InfrastructureState.PROVISIONED:
                 rest_provisioned(self._world, journal, topology)
             else:
@@ -263,6 +267,10 @@ class Engine:
 
     def _catalog(self) -> Catalog:
         return once(self._world, "reading the catalog", self._world.provider.catalog)
+
+    def _seen(self, record: InfrastructureRecord | None) -> tuple[Instance, ...]:
+        """Return the servers as the cloud lists them now: none of an infrastructure that does not exist yet."""
+        return list_servers(self._world, Journal(self._store, self._world.emit, record)) if record else ()
 
     def _digest(self, record: InfrastructureRecord, topology: Topology) -> str | None:
         nodes = [node for node in record.nodes if node.state in UP]
@@ -281,37 +289,3 @@ class Engine:
         record = InfrastructureRecord(name, name, self._world.provider.name)
         self._store.write(record)
         return record
-
-    @staticmethod
-    def _new(name: str, cloud: str) -> InfrastructureRecord:
-        if not NAME.fullmatch(name):
-            hint = "letters, digits, and - _ . after the first; at most 60"
-            raise InputError(f"{name!r} cannot be the name of an infrastructure", hint=hint)
-        return InfrastructureRecord(secrets.token_hex(4), name, cloud)
-
-
-def _check_cloud(record: InfrastructureRecord, cloud: str) -> None:
-    _check_alive(record)
-    if record.cloud != cloud:
-        hint = "delete it first, or use another name"
-        raise InputError(f"{record.name} is on cloud {record.cloud}, not on {cloud}", hint=hint)
-
-
-def _check_alive(record: InfrastructureRecord) -> None:
-    if record.state is InfrastructureState.DELETING:
-        hint = f"finish that first: im_client delete {record.name}"
-        raise InputError(f"the deletion of {record.name} has begun", hint=hint)
-
-
-def _topology(record: InfrastructureRecord) -> Topology:
-    if record.topology is None:
-        raise InputError(f"no template is known for {record.name}", hint="deploy it with its template")
-    return record.topology
-
-
-def _chosen(record: InfrastructureRecord, node: str | None) -> tuple[Node, ...]:
-    rows = tuple(row for row in record.nodes if node in {None, row.name})
-    if node and not rows:
-        hint = f"nodes: {', '.join(row.name for row in record.nodes)}"
-        raise UnknownName(f"{record.name} has no node {node!r}", hint=hint)
-    return rows

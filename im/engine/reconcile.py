@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, KeysView, Mapping
+from collections.abc import Collection, Iterable, KeysView, Mapping, Sequence
 from concurrent.futures import Executor, Future
 
 from im.engine.act import Actor
@@ -15,7 +15,7 @@ from im.engine.world import World
 from im.errors import ProviderError
 from im.plan.desired import DesiredNode, desired_nodes
 from im.plan.diff import diff
-from im.plan.model import Action, Catalog, InfrastructureState, Node, NodeState
+from im.plan.model import Action, Catalog, InfrastructureState, Instance, Node, NodeState
 from im.plan.observe import UP
 from im.topology.model import Topology
 
@@ -26,17 +26,24 @@ RUNS = AT_REST | {InfrastructureState.PROVISIONED}
 
 
 def reconcile(
-    world: World, journal: Journal, topology: Topology, catalog: Catalog, leave: Collection[str] = ()
+    world: World,
+    journal: Journal,
+    topology: Topology,
+    catalog: Catalog,
+    *,
+    leave: Collection[str] = (),
+    seen: Sequence[Instance] | None = None,
 ) -> bool:
     """Work until every wanted node answers or is given up, and nobody else is there.
 
     An infrastructure that is wanted only until it is provisioned needs servers that run and have their addresses; they
-    are asked nothing. ``leave``: names of nodes that stay as they are. Returns whether the front-end was prepared
-    meanwhile; raises if this cannot become a cluster.
+    are asked nothing. ``leave``: names of nodes that stay as they are. ``seen``: a listing that was made a moment
+    ago. Returns whether the front-end was prepared meanwhile; raises if this cannot become a cluster.
     """
     pool = world.pool()
     try:
-        return _Reconciler(world, journal, topology, catalog, leave=frozenset(leave), pool=pool).run()
+        observer = Observer(world, journal, seen)
+        return _Reconciler(world, journal, topology, catalog, observer, leave=frozenset(leave), pool=pool).run()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -48,6 +55,7 @@ class _Reconciler:
         journal: Journal,
         topology: Topology,
         catalog: Catalog,
+        observer: Observer,
         *,
         leave: frozenset[str],
         pool: Executor,
@@ -59,8 +67,8 @@ class _Reconciler:
         self._leave = leave
         self._pool = pool
         self._connects = journal.record.until is not InfrastructureState.PROVISIONED
-        self._observer = Observer(world, journal)
-        self._actor = Actor(world, journal, self._observer, topology, catalog)
+        self._observer = observer
+        self._actor = Actor(world, journal, observer, topology, catalog)
         self._answers = Answers(world, journal, topology, pool)
         self._policy = Policy(world, journal, topology)
         self._pace = Pace(world.clock)
