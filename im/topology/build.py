@@ -15,7 +15,7 @@ from im.topology.document import Document, Map, as_map
 from im.topology.findings import Findings
 from im.topology.functions import FindFile, Resolver, Scope
 from im.topology.inputs import read_inputs
-from im.topology.machines import FRONT_END, World, read_groups
+from im.topology.machines import FRONT_END, read_groups
 from im.topology.model import Finding, Mark, NodeGroup, Output, Topology
 from im.topology.nodes import read_nodes
 from im.topology.order import order
@@ -23,6 +23,7 @@ from im.topology.question import Question, question
 from im.topology.relations import relate
 from im.topology.software import Locate, anywhere, plain, read_software
 from im.topology.types import Types
+from im.topology.world import World
 
 if TYPE_CHECKING:
     from im.topology.relations import Nodes
@@ -58,7 +59,7 @@ def build(
     for node in nodes.values():
         checks.check_node(world, node)
     checks.check_rest(world, template)
-    groups, networks = read_groups(world)
+    groups, networks = read_groups(world, template)
     topology = Topology(
         description=_description(documents[0].root, template),
         user=_user(world, groups),

@@ -10,12 +10,13 @@ from im.topology.definitions import Names
 from im.topology.document import Document, Map, as_map, as_seq
 from im.topology.findings import Findings, did_you_mean
 from im.topology.functions import Scope
-from im.topology.machines import COMPUTE, World, lower_bound
 from im.topology.model import Mark
 from im.topology.nodes import with_defaults
+from im.topology.policies import ELSEWHERE, policies_in
 from im.topology.schema import Property, properties_of
 from im.topology.syntax import is_function
 from im.topology.values import check_value, version_like
+from im.topology.world import COMPUTE, World, lower_bound
 
 if TYPE_CHECKING:
     from im.topology.nodes import NodeTemplate
@@ -108,7 +109,7 @@ class _Values:
         """Report unknown, wrong and missing values; ``mark`` is where a missing one would stand."""
         for key, raw in values.items():
             if key in self.known:
-                self._check_value(str(key), raw, values.value_mark(key))
+                self.check_one(str(key), raw, values.value_mark(key))
             else:
                 self._unknown(str(key), values.key_mark(key))
         for key, definition in self.known.items():
@@ -121,7 +122,8 @@ class _Values:
         message = f"there is no property '{key}' {self.what}"
         self.world.findings.error(mark, "unknown-property", message, did_you_mean(key, self.known) or known)
 
-    def _check_value(self, key: str, raw: object, mark: Mark) -> None:
+    def check_one(self, key: str, raw: object, mark: Mark) -> None:
+        """Report what is wrong with the value of a known property."""
         definition = self.known[key]
         value = self.world.resolver.resolve(raw, self.scope, mark)
         if self.conditions:
@@ -146,11 +148,10 @@ def check_rest(world: World, topology: Map) -> None:
         _check_members(world, as_map(body).get("members"), declared)
     for body in as_map(topology.get("relationship_templates")).values():
         Names(world.types, world.findings).check("relationship", as_map(body), "type")
-    policies = topology.get("policies")
-    for item in policies if isinstance(policies, list) else [policies]:
-        for name, body in as_map(item).items():
-            _check_entity(world, "policy", str(name), as_map(body), as_map(item))
-            _check_members(world, as_map(body).get("targets"), {*declared, *map(str, groups)})
+    for name, body, _ in policies_in(topology):
+        Names(world.types, world.findings).check("policy", body, "type")
+        _check_policy(world, name, body)
+        _check_members(world, body.get("targets"), {*declared, *map(str, groups)})
 
 
 def _check_entity(world: World, kind: Kind, name: str, body: Map, holder: Map) -> None:
@@ -158,12 +159,22 @@ def _check_entity(world: World, kind: Kind, name: str, body: Map, holder: Map) -
     if world.types.find(kind, body.get("type")) is None:
         return
     mark = holder.key_mark(name)
-    if kind == "policy":
-        world.findings.warning(mark, "ignored", f"the policy '{name}' is not followed")
-        return
     known = properties_of(world.types.merged(kind, body["type"], "properties"), world.types)
     values = with_defaults(as_map(body.get("properties")), known, mark)
     _Values(world, known, Scope(), f"of the {kind} '{name}'").check(values, mark)
+
+
+def _check_policy(world: World, name: str, body: Map) -> None:
+    """Check the values that its type defines.
+
+    What it lacks, or has beside them, is a matter of :mod:`im.topology.policies`: templates for IM take liberties.
+    """
+    known = properties_of(world.types.merged("policy", body.get("type"), "properties"), world.types)
+    given = as_map(body.get("properties"))
+    values = _Values(world, known, Scope(), f"of the policy '{name}'")
+    for key, raw in given.items():
+        if key in known and key not in ELSEWHERE:
+            values.check_one(str(key), raw, given.value_mark(key))
 
 
 def _check_members(world: World, members: object, known: set[str]) -> None:

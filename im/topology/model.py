@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+Placement = Literal["", "affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -120,7 +122,7 @@ class NodeGroup:
     removal_list: tuple[str, ...] = ()
     volumes: tuple[Volume, ...] = ()
     availability_zone: str = ""
-    placement: Literal["", "affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"] = ""
+    placement: Placement = ""
     boot_volume: int = 0
     user_data: str = ""
     mark: Mark = Mark("")

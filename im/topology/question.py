@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from im.topology.document import Document, Float, Map, as_map
 from im.topology.functions import Scope, descend
-from im.topology.machines import World, lower_bound
 from im.topology.syntax import call, is_function
 from im.topology.types import SECTIONS, TypeDefinition, Types
+from im.topology.world import World, lower_bound
 
 if TYPE_CHECKING:
     from im.topology.nodes import NodeTemplate
 
 TOPOLOGY: Final = "topology_template"
+_ANY_SIZE: Final = "1 MB"
+"""For tosca-parser, which wants the size of a volume that exists, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,14 @@ class _Plain:
                 _flatten(link.get("relationship") if isinstance(link, dict) else None)
         if node.body.get("properties"):
             result["properties"] = self._values(node.body["properties"], node.name)
+        if "volume_id" in result.get("properties", {}):
+            result["properties"].setdefault("size", _ANY_SIZE)
         capabilities = {
             name: {"properties": self._values(as_map(body)["properties"], node.name)}
             for name, body in as_map(node.body.get("capabilities")).items()
             if as_map(body).get("properties")
         }
+        _complete(capabilities.get("scalable"))
         return result | ({"capabilities": capabilities} if capabilities else {})
 
     def _values(self, values: Map, node: str) -> dict[str, Any]:
@@ -143,6 +148,12 @@ def _filled(values: dict[str, Any]) -> dict[str, Any]:
         for name, value in values.items()
         if value is not None
     }
+
+
+def _complete(scalable: dict[str, dict[str, Any]] | None) -> None:
+    """Leave out a number of instances without its limits, which tosca-parser compares without looking."""
+    if scalable and not {"min_instances", "max_instances"} <= scalable["properties"].keys():
+        scalable["properties"].pop("default_instances", None)
 
 
 def _flatten(entity: object) -> None:

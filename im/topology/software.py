@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from im.topology.document import Map, as_map
 from im.topology.findings import did_you_mean
 from im.topology.functions import Scope
-from im.topology.machines import World
 from im.topology.model import Mark, Operation, Software
 from im.topology.relations import machine_of
+from im.topology.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

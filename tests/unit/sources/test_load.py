@@ -178,12 +178,29 @@ def test_too_many_imports_are_refused(folder):
     assert "error import: more than 64 files are imported" in findings(template("i0.yaml"))[0]
 
 
-@pytest.mark.parametrize("name", ["mpi_cluster.yaml", "docker_cluster.yaml", "examples/own_playbook/cluster.yaml"])
+SHIPPED = ["mpi_cluster.yaml", "docker_cluster.yaml", "data_cluster.yaml", "examples/own_playbook/cluster.yaml"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_the_templates_that_we_ship_have_no_finding_at_all(name):
     topology = load(data_folder("tosca_templates") / name, {})
     assert isinstance(topology, Topology)
     assert topology.warnings == ()
     assert topology.front_end.name == "frontend"
+
+
+def test_the_data_cluster_has_volumes_a_zone_and_an_image_by_its_distribution():
+    inputs = {"zone": "z1", "external_network": "ext"}
+    topology = load(data_folder("tosca_templates") / "data_cluster.yaml", inputs)
+    worker = topology.group("worker")
+    assert [(volume.name, volume.mount) for volume in topology.front_end.volumes] == [("data_disk", "/data")]
+    assert [(volume.size, volume.mount) for volume in worker.volumes] == [(20_000_000_000, "/scratch")]
+    assert (worker.availability_zone, worker.placement, worker.os.distribution) == (
+        "z1",
+        "soft-anti-affinity",
+        "debian",
+    )
+    assert [network.existing for network in topology.networks] == ["", "ext"]
 
 
 def test_the_mpi_cluster_is_what_the_first_example_needs():

@@ -160,7 +160,7 @@ def test_a_missing_required_property_is_found_at_its_node(findings):
           type: tosca.nodes.BlockStorage
     """
     assert findings(text) == [
-        "t.yaml:6:5: error missing-property: the property 'size' of 'disk' is missing (its type requires it)",
+        "t.yaml:6:5: error missing-property: the property 'size' of 'disk' is missing (or 'volume_id' of one that the cloud has)",
     ]
 
 

@@ -95,7 +95,7 @@ def test_an_endpoint_says_public_or_private(deploy):
         ("net-1", (Network("net-1", existing="net-1"),)),
         ("net-1.PUBLIC", (Network("private"), Network("net-1", public=True, existing="net-1"))),
         ("net-1.PRIVATE", (Network("net-1", existing="net-1"),)),
-        ('"net-1,pool"', (Network("net-1", existing="net-1"),)),
+        ('"net-1,pool"', (Network("net-1", existing="net-1"), Network("pool", public=True, existing="pool"))),
     ],
 )
 def test_an_endpoint_may_name_a_network_of_the_cloud(deploy, wanted, networks):
