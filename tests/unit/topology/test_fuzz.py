@@ -96,7 +96,7 @@ def paths(value, path=()):
         yield from paths(child, (*path, key))
 
 
-PLACES = {name: list(paths(yaml.safe_load(text)))[1:] for name, text in TEXTS.items()}
+ROOTS = {name: yaml.load(text, yaml.CSafeLoader) for name, text in TEXTS.items()}
 
 
 @pytest.fixture
@@ -119,6 +119,11 @@ def ends_well(tmp_path):
     return check
 
 
+def written(root):
+    """Return a template as YAML; libyaml takes a tenth of the time."""
+    return yaml.dump(root, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+
+
 def mutated(root, path, value, action):
     """Return a copy of a template with something else at ``path``."""
     result = copy.deepcopy(root)
@@ -138,7 +143,7 @@ def mutated(root, path, value, action):
 @given(data=st.data())
 def test_a_template_with_something_else_somewhere_never_breaks_us(ends_well, data):
     name = data.draw(st.sampled_from(SEEDS))
-    root = yaml.safe_load(TEXTS[name])
+    root = ROOTS[name]
     for _ in range(data.draw(st.integers(1, 3))):
         places = list(paths(root))[1:]
         if not places:
@@ -146,7 +151,7 @@ def test_a_template_with_something_else_somewhere_never_breaks_us(ends_well, dat
         action = data.draw(st.sampled_from(["replace", "replace", "remove", "rename"]))
         root = mutated(root, data.draw(st.sampled_from(places)), data.draw(VALUES), action)
     inputs = data.draw(st.dictionaries(st.sampled_from(["workers", "image", "greeting", "other"]), VALUES, max_size=2))
-    ends_well(yaml.safe_dump(root, allow_unicode=True), inputs)
+    ends_well(written(root), inputs)
 
 
 @FUZZ
@@ -165,4 +170,4 @@ def test_any_topology_at_all_never_breaks_us(ends_well, body):
         "imports": ["im/types.yaml"],
         "topology_template": body,
     }
-    ends_well(yaml.safe_dump(root, sort_keys=False, allow_unicode=True), {})
+    ends_well(written(root), {})
