@@ -21,6 +21,8 @@ from im.ssh import connection
 from im.ssh.transfer import put
 
 if TYPE_CHECKING:
+    import threading
+
     from im.events import Emit
     from im.plan.model import Cluster
 
@@ -51,10 +53,11 @@ def perform(
     stdout: Output = None,
     stderr: Output = None,
     limit: float | None = None,
+    stop: threading.Event | None = None,
 ) -> int:
     """Stage, start and attend a job whose image is ready; return the program's exit code.
 
-    A job that runs for more than ``limit`` seconds is stopped, and its code is -1.
+    A job that runs for more than ``limit`` seconds, or until ``stop`` is set, is stopped, and its code is -1.
     """
     tell = Teller(emit, cluster.infrastructure, "job", launch.job.identifier, "job")
     _stage(cluster, launch)
@@ -63,7 +66,7 @@ def perform(
     folder, control = shlex.quote(launch.folder), shlex.quote(launch.control)
     line = f"mkdir -p {folder} && exec python3 {control}/supervisor.py run {control}"
     prefix = connection.command(cluster, cluster.front_end, user=cluster.user)
-    code = attend([*prefix, "--", line], stdout=stdout, stderr=stderr, limit=limit)
+    code = attend([*prefix, "--", line], stdout=stdout, stderr=stderr, limit=limit, stop=stop)
     result = _outcome(cluster, launch, code)
     code = -1 if code == TIME_OVER else exit_code(result)
     tell("failed" if code else "finished", "job-ended", f"exit code {code}", result)

@@ -7,6 +7,9 @@ import io
 import json
 import tarfile
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +29,7 @@ from im.ssh.connection import run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from im.events import Emit
+    from im.events import Emit, Kind
     from im.jobs.facts import ClusterFacts
     from im.plan.model import Cluster
     from im.topology.model import Topology
@@ -37,20 +40,44 @@ SSH_TIMEOUT = 10
 MPI_LIMIT = 60.0
 
 
-def preflight(cluster: Cluster, topology: Topology, *, emit: Emit) -> None:
-    """Check names, SSH, clocks and shared folders from every node, then run two MPI ranks in containers.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of the MPI run: problems, or what is to be told."""
 
-    Raises :class:`im.errors.PreflightError` with node and check of the first problem.
+    problems: tuple[Problem, ...] = ()
+    kind: Kind = "progress"
+    code: str = "mpi"
+    message: str = ""
+
+
+def preflight(cluster: Cluster, topology: Topology, *, emit: Emit) -> None:
+    """Check names, SSH, clocks and shared folders from every node; at the same time run two MPI ranks in containers.
+
+    Raises :class:`im.errors.PreflightError` with node and check of the first problem. What is wrong between the nodes
+    is judged first, and ends the MPI run: it could only fail for the same reason.
     """
     tell = Teller(emit, cluster.infrastructure, "infrastructure", cluster.name, "preflight")
     tell("started", "preflight", f"{len(cluster.nodes)} nodes")
-    _judge(check_mesh(cluster), tell)
+    broken = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="mesh") as pool:
+        looking = pool.submit(_look, cluster, broken)
+        verdict = check_mpi(cluster, topology, emit, broken)
+        _judge(looking.result(), tell)
     tell("progress", "mesh", "names, SSH, clocks and shared folders are right on every node")
-    if missing := what_mpi_misses(topology):
-        tell("note", "mpi-skipped", f"no MPI run: the template has no {missing}")
-    else:
-        _judge(check_mpi(cluster, tell, emit), tell)
+    _judge(verdict.problems, tell)
+    tell(verdict.kind, verdict.code, verdict.message)
     tell("finished", "preflight", "the nodes work as one cluster")
+
+
+def _look(cluster: Cluster, broken: threading.Event) -> tuple[Problem, ...]:
+    """Check the mesh; set ``broken`` unless all is right."""
+    problems: tuple[Problem, ...] | None = None
+    try:
+        problems = check_mesh(cluster)
+    finally:
+        if problems != ():
+            broken.set()
+    return problems
 
 
 def check_mesh(cluster: Cluster) -> tuple[Problem, ...]:
@@ -70,26 +97,30 @@ def check_mesh(cluster: Cluster) -> tuple[Problem, ...]:
     return mesh_problems(addresses, json.loads(done.stdout))
 
 
-def check_mpi(cluster: Cluster, tell: Teller, emit: Emit) -> tuple[Problem, ...]:
-    """Run two ranks in containers, on two nodes if there are two that take ranks."""
-    facts = survey(cluster)
-    shares = spread(RANKS, facts.workers)
-    if not shares or sum(member.slots for member in facts.workers) < RANKS:
-        tell("note", "mpi-skipped", f"no MPI run: no node takes {RANKS} ranks")
-        return ()
-    nodes = tuple(share.node for share in shares)
+def check_mpi(cluster: Cluster, topology: Topology, emit: Emit, stop: threading.Event) -> Verdict:
+    """Run two ranks in containers, on two nodes if there are two that take ranks; until somebody sets ``stop``."""
+    if missing := what_mpi_misses(topology):
+        return _skipped(f"the template has no {missing}")
+    nodes: tuple[str, ...] = (cluster.front_end.name,)
     try:
-        problem = _run_ranks(cluster, facts, emit)
-    except PreflightError:
-        raise
+        facts = survey(cluster)
+        shares = spread(RANKS, facts.workers)
+        if not shares or sum(member.slots for member in facts.workers) < RANKS:
+            return _skipped(f"no node takes {RANKS} ranks")
+        nodes = tuple(share.node for share in shares)
+        problem = _run_ranks(cluster, facts, emit, stop)
     except ImError as error:
         problem = Problem(", ".join(nodes), "mpi", str(error))
-    if problem is None:
-        tell("progress", "mpi", f"{RANKS} ranks in containers on {', '.join(nodes)}")
-    return (problem,) if problem else ()
+    if problem:
+        return Verdict((problem,))
+    return Verdict(message=f"{RANKS} ranks in containers on {', '.join(nodes)}")
 
 
-def _run_ranks(cluster: Cluster, facts: ClusterFacts, emit: Emit) -> Problem | None:
+def _skipped(reason: str) -> Verdict:
+    return Verdict(kind="note", code="mpi-skipped", message=f"no MPI run: {reason}")
+
+
+def _run_ranks(cluster: Cluster, facts: ClusterFacts, emit: Emit, stop: threading.Event) -> Problem | None:
     engine = choose("", facts.engines)
     shares = spread(RANKS, facts.workers)
     job = MpiJob(RANKS, "preflight", ("/usr/bin/python3", "-c", source("mpi_check"), MARKER))
@@ -99,9 +130,8 @@ def _run_ranks(cluster: Cluster, facts: ClusterFacts, emit: Emit) -> Problem | N
         launch = Launch(job, facts, engine, image.container, shares, BINDS)
         ensure(cluster, facts, engine, image, nodes=launch.nodes, emit=emit)
         with (folder / "out").open("w+") as output, (folder / "err").open("w+") as errors:
-            code = perform(
-                cluster, launch, emit=_nobody, stdout=output.fileno(), stderr=errors.fileno(), limit=MPI_LIMIT
-            )
+            outputs = {"stdout": output.fileno(), "stderr": errors.fileno()}
+            code = perform(cluster, launch, emit=_nobody, limit=MPI_LIMIT, stop=stop, **outputs)
             output.seek(0)
             errors.seek(0)
             return mpi_problem(RANKS, launch.nodes, code, output.read(), errors.read())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
@@ -11,13 +12,21 @@ from typing import IO
 Output = int | IO[bytes] | None
 
 HEARTBEAT = 5.0
+LOOK = 0.1
 TIME_OVER = -1
 
 
-def attend(argv: Sequence[str], *, stdout: Output = None, stderr: Output = None, limit: float | None = None) -> int:
+def attend(
+    argv: Sequence[str],
+    *,
+    stdout: Output = None,
+    stderr: Output = None,
+    limit: float | None = None,
+    stop: threading.Event | None = None,
+) -> int:
     """Run ``argv`` (an ssh command line whose remote end is the supervisor) to its end; return its exit code.
 
-    After ``limit`` seconds the job is stopped, and :data:`TIME_OVER` returned.
+    After ``limit`` seconds, or once somebody sets ``stop``, the job is stopped, and :data:`TIME_OVER` returned.
 
     The process has a session of its own, so a Ctrl-C of the terminal comes to us alone and goes on as an order: the
     first one interrupts the program, the next stops the job. If we are killed, the pipe ends, and so does the job.
@@ -26,25 +35,33 @@ def attend(argv: Sequence[str], *, stdout: Output = None, stderr: Output = None,
         assert process.stdin is not None  # noqa: S101
         line = Line(process.stdin)
         try:
-            return _wait(process, line, limit)
+            return _wait(process, line, time.monotonic() + limit if limit else None, stop)
         finally:
             line.hang_up()
 
 
-def _wait(process: subprocess.Popen[bytes], line: Line, limit: float | None) -> int:
+def _wait(process: subprocess.Popen[bytes], line: Line, until: float | None, stop: threading.Event | None) -> int:
     interrupts = 0
     over = False
     while True:
         try:
-            code = process.wait(None if over else limit)
+            code = process.wait(None if over else _patience(until, stop))
         except KeyboardInterrupt:
             interrupts += 1
             line.order(b"I" if interrupts == 1 else b"K")
         except subprocess.TimeoutExpired:
-            over = True
-            line.order(b"K")
+            if over := (until is not None and time.monotonic() >= until) or (stop is not None and stop.is_set()):
+                line.order(b"K")
         else:
             return TIME_OVER if over else code
+
+
+def _patience(until: float | None, stop: threading.Event | None) -> float | None:
+    """Return the seconds until somebody must look again."""
+    left = None if until is None else max(0.0, until - time.monotonic())
+    if stop is None:
+        return left
+    return LOOK if left is None else min(left, LOOK)
 
 
 class Line:

@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -50,6 +51,13 @@ def test_signs_of_life_reach_the_supervisor(job, monkeypatch):
 
 def test_a_job_that_takes_too_long_is_stopped(job):
     assert session.attend(job("sleep 300"), limit=0.5) == session.TIME_OVER
+    assert not supervisor.marked(job.name)
+
+
+def test_a_job_that_somebody_stops_ends_before_its_limit(job):
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    assert session.attend(job("sleep 20"), limit=60, stop=stop) == session.TIME_OVER
     assert not supervisor.marked(job.name)
 
 
