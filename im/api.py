@@ -65,10 +65,10 @@ class Workshop:
         self._preparing: dict[str, Future[None]] = {}
 
     def reachable(self, cluster: Cluster, node: Node) -> bool:
-        """Whether the node's SSH server answers with the host key that we gave it."""
-        from im.ssh.connection import probe
+        """Whether the node's SSH server answers with the host key that is its own."""
+        from im.ssh.contact import reach
 
-        return probe(cluster, node)
+        return reach(cluster, node)
 
     def prepare(self, cluster: Cluster, emit: Emit) -> None:
         """Begin to bring Ansible to the front-end; ``configure`` begins its own work and then waits for this."""
@@ -133,6 +133,8 @@ class LocalManager:
         inputs: Sequence[str] = (),
         input_files: Sequence[Path] = (),
         import_map: Mapping[str, Path] | None = None,
+        *,
+        dialect: Dialect = "auto",
     ) -> Topology:
         """Read a template with its inputs. Raises ``TemplateError`` with every finding."""
         from im.sources.load import load, read_inputs
@@ -142,6 +144,7 @@ class LocalManager:
             read_inputs(inputs, input_files),
             import_map=self.settings.import_map | dict(import_map or {}),
             cache=self.settings.cache / "topology",
+            dialect=dialect,
         )
 
     def plan(self, name: str, cloud: str, topology: Topology) -> Plan:

@@ -15,7 +15,8 @@ from im.errors import NoCapacity, ProviderError
 from im.plan.desired import DesiredNode, request_of
 from im.plan.match import Match, match
 from im.plan.model import Catalog, Identity, Instance, Node, NodeSpec, NodeState
-from im.providers.base import Environment
+from im.providers.base import Capability, Environment
+from im.ssh.keys import HostKey
 from im.topology.model import NodeGroup, Topology
 
 ASK_AGAIN = 5.0
@@ -97,7 +98,7 @@ class Actor:
             index=node.index,
             token=secrets.token_hex(8),
             user=image.user,
-            host_public_key=self._keys.host_key(node.name).public,
+            host_public_key=self._first_key(node.group, node.name).public,
             cpus=flavor.cpus,
             memory=flavor.memory,
             front_end=node.front_end,
@@ -152,8 +153,18 @@ class Actor:
 
     def _identity(self, row: Node) -> Identity:
         keys = self._keys
-        host = keys.host_key(row.name)
+        host = self._first_key(row.group, row.name)
         return Identity(row.user, (keys.client_public, keys.cluster_public), host.private, host.public)
+
+    def _first_key(self, group: str, name: str) -> HostKey:
+        """Return the host key that a node begins with: its group's where servers are made alike, else its own.
+
+        A front-end that is alone is always made alone.
+        """
+        alike = Capability.MULTI_CREATE in self._world.provider.capabilities
+        found = self._topology.group(group)
+        alone = found.front_end and found.count == 1
+        return self._keys.group_key(group) if alike and not alone else self._keys.host_key(name)
 
     # everything else
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 
 from im.engine.cluster import cluster_of
 from im.engine.journal import Journal, Move
@@ -59,7 +60,7 @@ class Answers:
                 continue
             del self._asked[name]
             row = self._journal.nodes.get(name)
-            if row and row.token == token and row.state is NodeState.BOOTING and (move := _answer(row, future)):
+            if row and row.token == token and row.state is NodeState.BOOTING and (move := self._answer(row, future)):
                 moves.append(move)
         self._journal.advance(moves)
         return tuple(moves)
@@ -86,7 +87,7 @@ class Answers:
             asked = [(row, self._pool.submit(self._probe, cluster, row)) for row in rows]
             found = [row for row, future in asked if not future.exception() and future.result()]
             again = [row for row in rows if row not in found and row.front_end and row.configured]
-            self._journal.advance([Move(row, NodeState.REACHABLE) for row in found])
+            self._journal.advance([self._reached(row) for row in found])
             self._journal.advance([Move(row, NodeState.BOOTING) for row in again])
 
     def _booting(self) -> Sequence[Node]:
@@ -103,7 +104,9 @@ class Answers:
 
     def _write_known_hosts(self) -> None:
         nodes = tuple(self._journal.nodes.values())
-        known = frozenset((node.name, node.private_address, node.public_address) for node in nodes)
+        known = frozenset(
+            (node.name, node.private_address, node.public_address, node.host_public_key) for node in nodes
+        )
         if known != self._known_hosts:
             self._world.keys(self._journal.record.id).write_known_hosts(nodes)
             self._known_hosts = known
@@ -117,11 +120,15 @@ class Answers:
                 self.wake.set()
         return answered
 
+    def _answer(self, row: Node, future: Future[bool]) -> Move | None:
+        error = future.exception()
+        if error is None:
+            return self._reached(row) if future.result() else None
+        if not isinstance(error, ImError):
+            error = SshError(f"asking whether it answers failed: {type(error).__name__}: {error}")
+        return Move(row, NodeState.FAILED, error.code, str(error))
 
-def _answer(row: Node, future: Future[bool]) -> Move | None:
-    error = future.exception()
-    if error is None:
-        return Move(row, NodeState.REACHABLE) if future.result() else None
-    if not isinstance(error, ImError):
-        error = SshError(f"asking whether it answers failed: {type(error).__name__}: {error}")
-    return Move(row, NodeState.FAILED, error.code, str(error))
+    def _reached(self, row: Node) -> Move:
+        """From now on only the node's own host key is accepted."""
+        own = self._world.keys(row.infrastructure).host_key(row.name).public
+        return Move(replace(row, host_public_key=own), NodeState.REACHABLE)

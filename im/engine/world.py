@@ -25,7 +25,10 @@ class Contextualizer(Protocol):
     """What turns reachable nodes into a cluster. Every call may be repeated."""
 
     def reachable(self, cluster: Cluster, node: Node) -> bool:
-        """Tell whether we can log in; raises :class:`im.errors.SshError` if waiting will not help."""
+        """Tell whether we can log in to a node that shows its own host key, giving it that key where it must be.
+
+        Raises :class:`im.errors.SshError` if waiting will not help.
+        """
 
     def prepare(self, cluster: Cluster, emit: Emit) -> None:
         """Bring to the front-end what it needs to configure the others; they may still be booting."""

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-import socket
 import subprocess
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from im.errors import SshError
-from im.ssh.config import config_file, hop, make_socket_folder, socket_folder
-from im.ssh.keys import KeyRing
+from im.ssh.config import config_file, make_socket_folder, socket_folder
+from im.ssh.verified import login, wrong_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import paramiko
 
     from im.plan.model import Cluster, Node
 
@@ -79,7 +75,7 @@ def ssh_error(node: Node, stderr: bytes) -> SshError:
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip(" @\r\n")]
     where = f"node {node.name} ({node.address})"
     if any("HOST IDENTIFICATION HAS CHANGED" in line or "Host key verification failed" in line for line in lines):
-        return SshError("the host key is not the one that was given to the node", where=where, hint=_WRONG_KEY)
+        return wrong_key(node)
     own = [line for line in lines if _SSH_SAYS.match(line)]
     return SshError(own[-1] if own else "the ssh connection broke", where=where)
 
@@ -87,29 +83,17 @@ def ssh_error(node: Node, stderr: bytes) -> SshError:
 _SSH_SAYS = re.compile(
     r"(ssh|mux\w*|kex\w*|client_loop|banner exchange|channel \d+): |Connection |Timeout, |\S+@\S+: Permission"
 )
-_WRONG_KEY = "another machine may answer at this address; nothing was sent to it"
 
 
 def probe(cluster: Cluster, node: Node, timeout: float = 5) -> bool:
-    """Tell whether sshd answers with the right host key and lets us in.
+    """Tell whether sshd answers with the node's host key and lets us in.
 
     False while it is not there yet. Raises :class:`im.errors.SshError` on a wrong host key.
     """
-    import paramiko
-
     if not node.address or not node.host_public_key:
         return False
     with ExitStack() as open_things:
-        try:
-            _login(cluster, node, timeout, open_things)
-        except paramiko.BadHostKeyException as error:
-            where = f"node {node.name} ({node.address})"
-            raise SshError(
-                "the host key is not the one that was given to the node", where=where, hint=_WRONG_KEY
-            ) from error
-        except (OSError, EOFError, paramiko.SSHException):
-            return False
-    return True
+        return login(cluster, node, [node.host_public_key], timeout, open_things) is not None
 
 
 def close(cluster: Cluster) -> None:
@@ -122,35 +106,3 @@ def close(cluster: Cluster) -> None:
         path.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
-
-
-def _login(cluster: Cluster, node: Node, timeout: float, open_things: ExitStack) -> paramiko.Transport:
-    """Return an authenticated transport whose host key was compared before anything else was sent."""
-    import paramiko
-
-    transport = paramiko.Transport(_stream(cluster, node, timeout, open_things))
-    open_things.callback(transport.close)
-    transport.banner_timeout = transport.auth_timeout = timeout
-    transport.start_client(timeout=timeout)
-    shown = transport.get_remote_server_key()
-    expected = paramiko.PKey.from_type_string(*_key_parts(node))
-    if shown.asbytes() != expected.asbytes():
-        raise paramiko.BadHostKeyException(node.name, shown, expected)
-    key = paramiko.Ed25519Key.from_private_key_file(str(KeyRing(Path(cluster.keys)).client_key))
-    transport.auth_publickey(node.user, key)
-    return transport
-
-
-def _stream(cluster: Cluster, node: Node, timeout: float, open_things: ExitStack) -> socket.socket | paramiko.Channel:
-    jump = hop(cluster, node)
-    if jump is None:
-        return open_things.enter_context(socket.create_connection((node.address, 22), timeout=timeout))
-    tunnel = _login(cluster, jump, timeout, open_things)
-    return tunnel.open_channel("direct-tcpip", (node.private_address, 22), ("127.0.0.1", 0), timeout=timeout)
-
-
-def _key_parts(node: Node) -> tuple[str, bytes]:
-    from base64 import b64decode
-
-    kind, data = node.host_public_key.split()[:2]
-    return kind, b64decode(data)

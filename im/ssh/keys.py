@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,10 @@ class KeyRing:
     def host_key(self, node: str) -> HostKey:
         """Return the host key of that node; it is made when it is first asked for."""
         return self._pair(f"host-{node}")
+
+    def group_key(self, group: str) -> HostKey:
+        """Return the host key with which the nodes of a group begin, where the cloud makes them all alike."""
+        return self._pair("group-" + re.sub(r"[^A-Za-z0-9_.-]", "-", group))
 
     def write_known_hosts(self, nodes: Sequence[Node]) -> None:
         """Write the ``known_hosts`` file that every connection of ours is checked against."""

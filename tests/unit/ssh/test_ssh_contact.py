@@ -1,0 +1,180 @@
+"""The first contact with nodes that begin with one common host key."""
+
+import io
+import socket
+import subprocess
+import threading
+
+import paramiko
+import pytest
+
+from im.errors import SshError
+from im.plan.model import Cluster, Node
+from im.ssh import contact, verified
+from im.ssh.contact import reach
+from im.ssh.keys import KeyRing
+
+
+class Server:
+    """An SSH server that shows whatever key lies in its file when a connection begins, and runs what it is told."""
+
+    def __init__(self, file, client_public, *, works=True):
+        self.file = file
+        self.client_public = client_public
+        self.works = works
+        self.commands = []
+        self.shown = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self._transports = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            key = paramiko.Ed25519Key.from_private_key(io.StringIO(self.file.read_text()))
+            self.shown.append(f"{key.get_name()} {key.get_base64()}")
+            transport = paramiko.Transport(client)
+            self._transports.append(transport)
+            transport.add_server_key(key)
+            try:
+                transport.start_server(server=Session(self))
+            except (paramiko.SSHException, EOFError):
+                continue
+
+    def close(self):
+        self._socket.close()
+        for transport in self._transports:
+            transport.close()
+
+
+class Session(paramiko.ServerInterface):
+    def __init__(self, server):
+        self.server = server
+
+    def get_allowed_auths(self, username):
+        return "publickey"
+
+    def check_auth_publickey(self, username, key):
+        known = f"{key.get_name()} {key.get_base64()}" == self.server.client_public
+        return paramiko.AUTH_SUCCESSFUL if known else paramiko.AUTH_FAILED
+
+    def check_channel_request(self, kind, chanid):
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel, command):
+        self.server.commands.append(command.decode())
+        threading.Thread(target=self._run, args=(channel, command), daemon=True).start()
+        return True
+
+    def _run(self, channel, command):
+        given = channel.makefile("rb").read()
+        if self.server.works:
+            done = subprocess.run(["sh", "-c", command], input=given, capture_output=True, check=False)
+            said, status = done.stderr, done.returncode
+        else:
+            said, status = b"mktemp: read-only file system\n", 1
+        channel.sendall_stderr(said)
+        channel.send_exit_status(status)
+        channel.close()
+
+
+@pytest.fixture
+def ring(tmp_path):
+    ring = KeyRing(tmp_path / "keys")
+    ring.ensure()
+    return ring
+
+
+@pytest.fixture
+def serve(tmp_path, ring, monkeypatch):
+    """Start a server whose host key is this one."""
+    servers = []
+
+    def start(key, **options):
+        file = tmp_path / "ssh_host_ed25519_key"
+        file.write_text(key.private)
+        server = Server(file, ring.client_public, **options)
+        servers.append(server)
+        monkeypatch.setattr(verified, "PORT", server.port)
+        monkeypatch.setattr(contact, "HOST_KEY", str(file))
+        return server
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def node(host_public_key):
+    return Node("i", "worker-1", "worker", 1, "t", private_address="127.0.0.1", host_public_key=host_public_key)
+
+
+def lab(ring, worker):
+    return Cluster("i", "lab", "hpc", str(ring.folder), (worker,), via_front_end=False)
+
+
+def test_a_node_that_begins_with_its_groups_key_gets_its_own(ring, serve):
+    group, own = ring.group_key("worker"), ring.host_key("worker-1")
+    server, worker = serve(group), node(group.public)
+    assert reach(lab(ring, worker), worker)
+    assert server.shown == [group.public, own.public]
+    assert server.file.read_text() == own.private
+    assert server.file.stat().st_mode & 0o777 == 0o600
+    assert server.file.with_name("ssh_host_ed25519_key.pub").read_text().split()[:2] == own.public.split()
+
+
+def test_a_node_that_got_its_own_key_before_the_store_knew_is_reached(ring, serve):
+    server, worker = serve(ring.host_key("worker-1")), node(ring.group_key("worker").public)
+    assert reach(lab(ring, worker), worker)
+    assert server.commands == []
+
+
+def test_a_node_that_has_its_own_key_is_not_believed_with_its_groups(ring, serve):
+    server, worker = serve(ring.group_key("worker")), node(ring.host_key("worker-1").public)
+    with pytest.raises(SshError, match="not the one that was given to the node"):
+        reach(lab(ring, worker), worker)
+    assert server.commands == []
+
+
+def test_a_stranger_is_sent_nothing(ring, serve):
+    server, worker = serve(ring.host_key("stranger")), node(ring.group_key("worker").public)
+    with pytest.raises(SshError, match="not the one that was given to the node"):
+        reach(lab(ring, worker), worker)
+    assert server.commands == []
+
+
+def test_a_node_that_does_not_take_its_key_says_why(ring, serve):
+    group = ring.group_key("worker")
+    serve(group, works=False)
+    worker = node(group.public)
+    with pytest.raises(
+        SshError, match="node worker-1: the node does not take a host key of its own: mktemp: read-only"
+    ):
+        reach(lab(ring, worker), worker)
+
+
+def test_a_node_whose_sshd_goes_on_with_the_old_key_is_not_there_yet(ring, serve, monkeypatch, tmp_path):
+    monkeypatch.setattr(contact, "_PAUSES", (0.0, 0.0))
+    group = ring.group_key("worker")
+    server, worker = serve(group), node(group.public)
+    monkeypatch.setattr(contact, "HOST_KEY", str(tmp_path / "another-file"))
+    assert not reach(lab(ring, worker), worker)
+    assert server.shown == [group.public] * 3
+
+
+def test_the_private_key_is_no_argument(ring, serve):
+    group = ring.group_key("worker")
+    server, worker = serve(group), node(group.public)
+    reach(lab(ring, worker), worker)
+    assert "PRIVATE" not in server.commands[0]
+    assert ring.host_key("worker-1").private.splitlines()[1] not in server.commands[0]
+
+
+def test_nobody_at_the_address_is_not_there_yet(ring, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(verified, "PORT", taken.getsockname()[1])
+    worker = node(ring.host_key("worker-1").public)
+    assert not reach(lab(ring, worker), worker)
