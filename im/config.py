@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from im.errors import InputError
@@ -30,6 +31,47 @@ def default_home() -> Path:
     if home := os.environ.get("IM_HOME"):
         return Path(home).absolute()
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "im"
+
+
+class OcciSite(BaseModel):
+    """One OCCI site: where it is, how to log in, and what it does in its own way. Secrets are never written here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: str = Field(description="Where the site speaks OCCI; `/-/` below it is its discovery.")
+    auth: Literal["password", "application-credential", "oidc", "x509", "basic", "token", "none"] = Field(
+        default="password", description="How to log in; the first four at the Keystone that the site names."
+    )
+    auth_url: str = Field(default="", description="Keystone, where the site does not name it, or must not choose it.")
+    username: str = Field(default="", description="User for `password` and `basic`.")
+    user_domain: str = Field(default="Default", description="Domain of the user in Keystone.")
+    project: str = Field(default="", description="Project (VO) to work in, by name or id.")
+    project_domain: str = Field(default="Default", description="Domain of the project in Keystone.")
+    credential: str = Field(default="", description="Id of the application credential.")
+    secret_env: str = Field(default="", description="Environment variable with the password, secret or token.")
+    secret_file: Path | None = Field(default=None, description="File with it instead; read again for a new one.")
+    certificate: Path | None = Field(default=None, description="Client certificate or VOMS proxy (PEM).")
+    key: Path | None = Field(default=None, description="Its private key, where it is not in the same file.")
+    ca: Path | None = Field(default=None, description="Certificates that the site's own is checked against.")
+    identity_provider: str = Field(default="egi.eu", description="Federation: the provider's id in Keystone.")
+    protocol: str = Field(default="", description="Federation: `openid` for `oidc`, `mapped` for `x509` unless given.")
+    federation_path: str = Field(
+        default="/OS-FEDERATION/identity_providers/{identity_provider}/protocols/{protocol}/auth",
+        description="Federation: where below Keystone's `/v3` the unscoped token is.",
+    )
+    federation_method: Literal["GET", "POST"] = Field(default="GET", description="Federation: how it is asked for.")
+    dialect: Literal["auto", "standard", "ooi", "rocci-1", "rocci-2"] = Field(
+        default="auto", description="The kind of server; `auto` finds out."
+    )
+    network: str = Field(
+        default="", description="Network of the servers, by name or id, where the template names none."
+    )
+    make_networks: bool = Field(default=False, description="Make the template's private networks on the site.")
+    parallel: int = Field(default=8, ge=1, le=64, description="Requests at once.")
+    timeout: float = Field(default=60.0, gt=0, description="Seconds until a request is given up.")
+    sizes: dict[str, tuple[int, float]] = Field(
+        default_factory=dict, description="Cores and GiB of resource templates that do not tell: `small = [1, 2]`."
+    )
 
 
 class Settings(BaseSettings):
@@ -57,6 +99,7 @@ class Settings(BaseSettings):
     local_mirror: str = Field(
         default="", description="APT source lines for provider local's base image; else the machine's own."
     )
+    occi: dict[str, OcciSite] = Field(default_factory=dict, description="OCCI sites: cloud `occi:NAME`.")
 
     @classmethod
     def settings_customise_sources(

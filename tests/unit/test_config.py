@@ -34,3 +34,16 @@ def test_a_bad_setting_is_named_with_the_file_to_mend(home, text):
     with pytest.raises(InputError) as caught:
         load_settings()
     assert "config.toml" in str(caught.value)
+
+
+def test_an_occi_site_is_a_table_of_its_own(home):
+    (home / "config.toml").write_text('[occi.ifca]\nendpoint = "https://x/occi1.1"\nsizes = { small = [1, 2] }\n')
+    site = load_settings().occi["ifca"]
+    assert (site.endpoint, site.auth, site.sizes) == ("https://x/occi1.1", "password", {"small": (1, 2.0)})
+
+
+def test_a_secret_in_the_file_is_refused_and_not_repeated(home):
+    (home / "config.toml").write_text('[occi.ifca]\nendpoint = "https://x"\npassword = "s3cr3t"\n')
+    with pytest.raises(InputError, match=r"occi\.ifca\.password") as caught:
+        load_settings()
+    assert "s3cr3t" not in str(caught.value)

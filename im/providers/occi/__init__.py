@@ -4,3 +4,7 @@
 ``auth`` and ``transport`` carry requests, ``client`` speaks the protocol; ``provider`` puts them together behind
 :class:`im.providers.base.Provider`.
 """
+
+from im.providers.occi.provider import OcciProvider
+
+__all__ = ["OcciProvider"]

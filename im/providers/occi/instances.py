@@ -1,0 +1,105 @@
+"""What a compute resource means as a server of ours. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from im.plan.model import AttachedVolume, Instance
+from im.providers.occi.catalog import CORES, memory_of, number
+from im.providers.occi.dialects import Dialect, Status
+from im.providers.occi.marks import ServerMark
+from im.providers.occi.model import IP_RESERVATION, STORAGE, STORAGE_LINK, Link, Resource
+
+STATE = "occi.compute.state"
+MESSAGES = ("occi.compute.state.message", "org.openstack.compute.error")
+ADDRESS = "occi.networkinterface.address"
+DEVICE = "occi.storagelink.deviceid"
+
+
+class Addresses(NamedTuple):
+    """The addresses of a server; "" where it has none."""
+
+    private: str = ""
+    public: str = ""
+
+
+def instance_of(resource: Resource, mark: ServerMark, dialect: Dialect) -> Instance:
+    """Return a server as the interface of providers has it; its volumes come from elsewhere."""
+    addresses = addresses_of(resource, dialect)
+    return Instance(
+        id=resource.id,
+        infrastructure=mark.infrastructure,
+        group=mark.group,
+        index=mark.index,
+        name=mark.name,
+        token=mark.token,
+        status=status_of(resource, dialect),
+        private_address=addresses.private,
+        public_address=addresses.public,
+        message=next((str(resource.attributes[key]) for key in MESSAGES if key in resource.attributes), ""),
+        cpus=int(number(resource.attributes.get(CORES))),
+        memory=memory_of(resource.attributes, dialect),
+    )
+
+
+def status_of(resource: Resource, dialect: Dialect) -> Status:
+    """Return the state of a server.
+
+    Where a server is called inactive also while it is built or after that failed, one without an address is not there
+    yet: a stopped one keeps its addresses.
+    """
+    status = dialect.states.get(str(resource.attributes.get(STATE, "")).lower(), "building")
+    if status == "stopped" and dialect.silent_building and not any(addresses_of(resource, dialect)):
+        return "building"
+    return status
+
+
+def addresses_of(resource: Resource, dialect: Dialect) -> Addresses:
+    """Return the first private and the first public address of a server; where all are public, they are the same."""
+    private = public = ""
+    for link in resource.links:
+        if not (address := _address(link)):
+            continue
+        if is_public(link, dialect):
+            public = public or address
+        else:
+            private = private or address
+    return Addresses(private or public, public)
+
+
+def is_public(link: Link, dialect: Dialect) -> bool:
+    """Tell whether a network link has an address that is reached from outside."""
+    if link.target_kind == IP_RESERVATION or "/ipreservation/" in link.target:
+        return True
+    if dialect.public_network and link.target.rstrip("/").endswith(f"/{dialect.public_network}"):
+        return True
+    return dialect.public == "given" and _is_global(_address(link))
+
+
+def storage_links(resource: Resource) -> Iterator[Link]:
+    """Yield the links of a server to its volumes."""
+    return (
+        link
+        for link in resource.links
+        if link.kind == STORAGE_LINK or link.target_kind == STORAGE or DEVICE in link.attributes
+    )
+
+
+def attached(name: str, id: str, link: Link, dialect: Dialect) -> AttachedVolume:  # noqa: A002
+    """Return a volume that a link of its server leads to."""
+    device = dialect.volume_device.format(id=id, device=link.attributes.get(DEVICE, ""))
+    return AttachedVolume(name, id, device)
+
+
+def _address(link: Link) -> str:
+    address = str(link.attributes.get(ADDRESS, ""))
+    try:
+        return str(ip_address(address.partition("/")[0]))
+    except ValueError:
+        return ""
+
+
+def _is_global(address: str) -> bool:
+    return bool(address) and ip_address(address).is_global

@@ -1,0 +1,231 @@
+"""Provider ``occi`` behind the interface that all clouds share: ``occi:NAME`` of a site, or ``occi:https://…``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from im.config import OcciSite, Settings
+from im.errors import InputError, ProviderError, UnknownName
+from im.events import Emit
+from im.plan.model import Catalog, Instance, NodeSpec
+from im.providers.base import Capability, Check, Environment
+from im.providers.occi.auth import site_of_address
+from im.providers.occi.catalog import catalog_of
+from im.providers.occi.checks import checks_of
+from im.providers.occi.client import Client
+from im.providers.occi.compute import compute_of, mark_of
+from im.providers.occi.faults import Conflict, Missing, Unanswered
+from im.providers.occi.instances import STATE, instance_of, status_of, storage_links
+from im.providers.occi.marks import ServerMark, server_mark
+from im.providers.occi.model import COMPUTE, COMPUTE_ACTION, Resource
+from im.providers.occi.networks import Networks
+from im.providers.occi.volumes import Volumes
+
+_CAPABILITIES = frozenset({Capability.PUBLIC_ADDRESS, Capability.STOP_START, Capability.VOLUMES})
+
+
+class _Marked(NamedTuple):
+    """A server of ours as a listing shows it."""
+
+    resource: Resource
+    mark: ServerMark
+
+
+class OcciProvider:
+    """Servers on one OCCI site, known by their titles. What it remembers only saves questions."""
+
+    def __init__(self, settings: Settings, cloud: str) -> None:
+        self.name = cloud
+        self._site = _site(settings, cloud)
+        self.capabilities = _CAPABILITIES | ({Capability.PRIVATE_NETWORK} if self._site.make_networks else set())
+        self._client = Client(self._site, cloud)
+        self._networks = Networks(self._client, self._site.network, make=self._site.make_networks)
+        self._volumes = Volumes(self._client)
+        self._young: set[str] = set()
+        self._asked: set[tuple[str, str]] = set()
+
+    # looking
+
+    def check(self) -> tuple[Check, ...]:
+        """Look whether the site can be used; changes nothing."""
+        return tuple(checks_of(self._client, self._site.sizes, self._networks.offered))
+
+    def catalog(self) -> Catalog:
+        """Return images, flavors and networks: two requests."""
+        return catalog_of(self._client.site, self._site.sizes, self._networks.offered())
+
+    def list(self, infrastructure: str | None = None) -> tuple[Instance, ...]:
+        """Return the servers with our mark: one request where the site lists states, else one more for each of ours."""
+        marked = [one for one in self._marked() if infrastructure in {None, one.mark.infrastructure}]
+        whole = self._whole(marked)
+        volumes = self._volumes.listing() if any(_has_volumes(one.resource) for one in whole) else ()
+        return tuple(self._instance(one, volumes) for one in whole)
+
+    def infrastructures(self) -> tuple[str, ...]:
+        """Return the ids of all infrastructures that have servers, networks or volumes here."""
+        servers = {one.mark.infrastructure for one in self._marked()}
+        return tuple(sorted(servers | self._networks.infrastructures() | self._volumes.infrastructures()))
+
+    def console(self, id: str) -> str:  # noqa: A002, ARG002
+        """Return "": OCCI has no console."""
+        return ""
+
+    # making
+
+    def prepare(self, environment: Environment, emit: Emit) -> None:  # noqa: ARG002
+        """Find the networks that the template names, and make its private ones where the site's settings say so."""
+        self._networks.prepare(environment)
+
+    def create(self, specs: Sequence[NodeSpec]) -> tuple[Instance, ...]:
+        """Request these servers, several at once; who exists already stays."""
+        if not specs:
+            return ()
+        existing = {one.mark.token: one for one in self._marked()}
+        whole = self._whole([existing[spec.token] for spec in specs if spec.token in existing])
+        found = {one.mark.token: self._instance(one, ()) for one in whole}
+        new = [spec for spec in specs if spec.token not in existing]
+        wanted = [
+            compute_of(spec, self._client.site, self._networks.of_server(spec.infrastructure, spec.networks))
+            for spec in new
+        ]
+        outcomes = self._client.parallel(self._requested, wanted)
+        found |= self._created(new, outcomes)
+        return tuple(found[spec.token] for spec in specs if spec.token in found)
+
+    def publish(self, id: str) -> str:  # noqa: A002
+        """Give this server a public address."""
+        server = self._client.show(self._client.place(COMPUTE, id), COMPUTE)
+        return self._networks.publish(server) if server else ""
+
+    def attach(self, specs: Sequence[NodeSpec]) -> bool:
+        """Make and link the volumes of these servers."""
+        if not any(spec.volumes for spec in specs):
+            return True
+        tokens = {spec.token for spec in specs}
+        whole = self._whole([one for one in self._marked() if one.mark.token in tokens])
+        return self._volumes.attach(specs, {one.mark.token: one.resource for one in whole})
+
+    # stopping, starting, ending
+
+    def stop(self, ids: Sequence[str]) -> None:
+        """Request that these servers stop."""
+        self._client.parallel(lambda one: self._act(one.resource, "stop", "stopped"), self._ours(ids))
+
+    def start(self, ids: Sequence[str]) -> None:
+        """Request that these servers run again."""
+        self._client.parallel(lambda one: self._act(one.resource, "start", "active"), self._ours(ids))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Request the end of these servers, and give their public addresses back."""
+        self._client.parallel(self._delete, self._ours(ids))
+
+    def release(self, infrastructure: str) -> tuple[str, ...]:
+        """Delete the volumes and networks of an infrastructure."""
+        if left := [one for one in self._marked() if one.mark.infrastructure == infrastructure]:
+            return tuple(f"server {one.mark.name} still exists" for one in left)
+        return (*self._volumes.release(infrastructure), *self._networks.release(infrastructure))
+
+    # inside
+
+    def _marked(self) -> tuple[_Marked, ...]:
+        """All servers of ours, as far as a listing shows them."""
+        listed = self._client.listing(COMPUTE)
+        bare = [one.location for one in listed if not one.title]
+        resources = (*(one for one in listed if one.title), *self._client.show_all(bare, COMPUTE))
+        return tuple(_Marked(one, mark) for one in resources if (mark := server_mark(one.title)))
+
+    def _ours(self, ids: Iterable[str]) -> Sequence[_Marked]:
+        """Those of these servers that exist and have our mark."""
+        wanted = set(ids)
+        return [one for one in self._marked() if one.resource.id in wanted] if wanted else []
+
+    def _whole(self, marked: Sequence[_Marked]) -> tuple[_Marked, ...]:
+        """The same servers with their states and links."""
+        short = [one.resource.location for one in marked if STATE not in one.resource.attributes]
+        shown = {one.location: one for one in self._client.show_all(short, COMPUTE)}
+        whole = ((shown.get(one.resource.location, one.resource), one.mark) for one in marked)
+        return tuple(_Marked(resource, mark) for resource, mark in whole if STATE in resource.attributes)
+
+    def _instance(self, one: _Marked, volumes: Sequence[Resource]) -> Instance:
+        instance = instance_of(one.resource, one.mark, self._client.site.dialect)
+        if instance.status == "stopped" and instance.id in self._young:
+            instance = replace(instance, status="building")
+        elif instance.status != "building":
+            self._young.discard(instance.id)
+        return replace(instance, volumes=self._volumes.of_server(one.resource, volumes))
+
+    def _requested(self, resource: Resource) -> Resource | ProviderError:
+        """Request one server; what goes wrong with it is told, not raised."""
+        try:
+            made = self._client.create(resource)
+        except ProviderError as error:
+            return error
+        if self._client.site.dialect.silent_building:
+            self._young.add(made.id)
+        return made
+
+    def _created(
+        self, specs: Sequence[NodeSpec], outcomes: Sequence[Resource | ProviderError]
+    ) -> Mapping[str, Instance]:
+        """What became of requests, by token. Raises the first error if nothing became of any."""
+        pairs = tuple(zip(specs, outcomes, strict=True))
+        found = {spec.token: _of_mark(mark_of(spec), made.id) for spec, made in pairs if isinstance(made, Resource)}
+        failed = {spec.token: (spec, error) for spec, error in pairs if isinstance(error, ProviderError)}
+        if any(isinstance(error, Unanswered) for _, error in failed.values()):
+            seen = [one for one in self._marked() if one.mark.token in failed]
+            found |= {one.mark.token: _of_mark(one.mark, one.resource.id) for one in seen}
+        lost = [failed[token] for token in failed if token not in found]
+        if lost and not found:
+            raise lost[0][1]
+        return found | {spec.token: _refused(spec, error) for spec, error in lost if not error.retryable}
+
+    def _act(self, server: Resource, term: str, wanted: str) -> None:
+        """Request an action, unless it has been requested or done already. Raises what else the site says."""
+        self._young.discard(server.id)
+        try:
+            self._client.act(server.location, f"{COMPUTE_ACTION}{term}")
+        except Missing:
+            return
+        except Conflict:
+            now = self._client.show(server.location, COMPUTE)
+            done = now is None or status_of(now, self._client.site.dialect) == wanted
+            if not done and (server.id, term) not in self._asked:
+                raise
+        self._asked.discard((server.id, "start" if term == "stop" else "stop"))
+        self._asked.add((server.id, term))
+
+    def _delete(self, one: _Marked) -> None:
+        (whole, *_) = self._whole([one]) or (one,)
+        self._networks.unpublish(whole.resource)
+        self._volumes.detach(whole.resource)
+        self._client.delete(one.resource.location)
+
+
+def _site(settings: Settings, cloud: str) -> OcciSite:
+    """The settings of the site that a cloud's name means."""
+    account = cloud.partition(":")[2]
+    if account.startswith(("http://", "https://")):
+        return site_of_address(account)
+    if account in settings.occi:
+        return settings.occi[account]
+    known = ", ".join(f"occi:{name}" for name in sorted(settings.occi)) or "none is configured"
+    if not account:
+        raise InputError("cloud occi needs the name of a site", hint=f"occi:NAME or occi:https://…; sites: {known}")
+    raise UnknownName(f"there is no OCCI site {account!r}", hint=f"sites: {known} ([occi.{account}] in config.toml)")
+
+
+def _has_volumes(resource: Resource) -> bool:
+    return any(True for _ in storage_links(resource))
+
+
+def _of_mark(mark: ServerMark, id: str) -> Instance:  # noqa: A002
+    return Instance(id, mark.infrastructure, mark.group, mark.index, mark.name, mark.token, "building")
+
+
+def _refused(spec: NodeSpec, error: ProviderError) -> Instance:
+    mark = mark_of(spec)
+    return Instance(
+        "", mark.infrastructure, mark.group, mark.index, mark.name, mark.token, "error", message=error.message
+    )
