@@ -133,8 +133,6 @@ class LocalManager:
         inputs: Sequence[str] = (),
         input_files: Sequence[Path] = (),
         import_map: Mapping[str, Path] | None = None,
-        *,
-        dialect: Dialect = "auto",
     ) -> Topology:
         """Read a template with its inputs. Raises ``TemplateError`` with every finding."""
         from im.sources.load import load, read_inputs
@@ -144,7 +142,6 @@ class LocalManager:
             read_inputs(inputs, input_files),
             import_map=self.settings.import_map | dict(import_map or {}),
             cache=self.settings.cache / "topology",
-            dialect=dialect,
         )
 
     def plan(self, name: str, cloud: str, topology: Topology) -> Plan:
