@@ -28,7 +28,7 @@ def main(words: Sequence[str]) -> int:
         return 1
 
 
-def why_not(cloud: Cloud) -> int:  # noqa: ARG001
+def why_not(cloud: Cloud) -> int:
     """Print why this machine cannot run the cloud."""
     reason = packages.why_not()
     print(reason or "it can")
@@ -58,8 +58,8 @@ def make_image(cloud: Cloud) -> int:
 def up(cloud: Cloud) -> int:
     """Start everything, unless it runs."""
     _demand()
-    if missing := packages.missing():
-        raise StackError(f"{len(missing)} packages are missing: run stack install")
+    if packages.missing() or not cloud.ooi.exists() or not cloud.image.exists():
+        raise StackError("packages or the guest image are missing: run stack install")
     with _held(cloud):
         if _is_up(cloud):
             print(f"up already: OS_CLIENT_CONFIG_FILE={cloud.clouds_yaml}")

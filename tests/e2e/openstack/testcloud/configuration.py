@@ -26,7 +26,6 @@ FOLDERS = (
 PARTS = ("keystone/fernet", "keystone/credential", "nova/instances", "nova-fake/instances")
 
 
-
 def write(cloud: Cloud) -> None:
     """Write every file that a service reads."""
     for name in (*FOLDERS, *PARTS):

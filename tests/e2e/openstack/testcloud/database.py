@@ -46,7 +46,8 @@ def ready(cloud: Cloud) -> None:
 def saved(cloud: Cloud) -> Path:
     """Return the folder of a copy that fits these packages, this code and this address."""
     text = packages.versions() + str(cloud.folder) + cloud.address + _image_mark(cloud)
-    sources = [*namespace.HERE.glob("*.py"), *(namespace.HERE / "templates").iterdir()]
+    modules = [namespace.HERE / f"{name}.py" for name in ("configuration", "database", "resources", "settings")]
+    sources = [*modules, *(namespace.HERE / "templates").iterdir()]
     code = b"".join(file.read_bytes() for file in sorted(sources))
     return cloud.cache / f"set-up-{hashlib.sha256(text.encode() + code).hexdigest()[:12]}"
 
@@ -85,7 +86,9 @@ def migrate(cloud: Cloud) -> None:
 
     def nova() -> None:
         manage(cloud, "nova-manage", "nova", "api_db", "sync")
-        manage(cloud, "nova-manage", "nova", "cell_v2", "map_cell0", "--database_connection", cloud.database("nova_cell0"))
+        manage(
+            cloud, "nova-manage", "nova", "cell_v2", "map_cell0", "--database_connection", cloud.database("nova_cell0")
+        )
         manage(cloud, "nova-manage", "nova", "db", "sync")
         manage(cloud, "nova-manage", "nova", "cell_v2", "create_cell", "--name", "cell1")
 
@@ -96,9 +99,13 @@ def migrate(cloud: Cloud) -> None:
         manage(cloud, "keystone-manage", "keystone", "db_sync")
         for words in (["fernet_setup"], ["credential_setup"]):
             manage(cloud, "keystone-manage", "keystone", *words, "--keystone-user", "root", "--keystone-group", "root")
-        urls = [word for kind in ("public", "internal", "admin") for word in (f"--bootstrap-{kind}-url", cloud.auth_url)]
+        urls = [
+            word for kind in ("public", "internal", "admin") for word in (f"--bootstrap-{kind}-url", cloud.auth_url)
+        ]
         password = ["--bootstrap-password", PASSWORD]
-        manage(cloud, "keystone-manage", "keystone", "bootstrap", *password, *urls, "--bootstrap-region-id", "RegionOne")
+        manage(
+            cloud, "keystone-manage", "keystone", "bootstrap", *password, *urls, "--bootstrap-region-id", "RegionOne"
+        )
         manage(cloud, "glance-manage", "glance", "db_sync")
         manage(cloud, "placement-manage", "placement", "db", "sync")
         manage(cloud, "cinder-manage", "cinder", "db", "sync")

@@ -52,7 +52,7 @@ def up(cloud: Cloud) -> None:
     _ip(f"link add {near} type veth peer name {far} netns {pid}")
     _ip(f"address add {cloud.subnet}.1/24 dev {near}")
     _ip(f"link set {near} up")
-    _wait_for(lambda: (cloud.run / "ready").stat())
+    _wait_for((cloud.run / "ready").stat)
     _open_the_way_out(cloud)
 
 
@@ -67,7 +67,9 @@ def down(cloud: Cloud) -> None:
     near, _ = _links(cloud)
     subprocess.run(["ip", "link", "delete", near], check=False, capture_output=True)
     for rule in _rules(cloud):
-        while subprocess.run(["iptables", "-w", *_changed(rule, "-D")], check=False, capture_output=True).returncode == 0:
+        while (
+            subprocess.run(["iptables", "-w", *_changed(rule, "-D")], check=False, capture_output=True).returncode == 0
+        ):
             pass
     with machine.machine_lock():
         machine.leave(cloud.name)

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from testcloud.settings import Cloud
@@ -22,7 +21,7 @@ MACHINES = (
 )
 IMAGE = "mmdebstrap extlinux syslinux-common fdisk e2fsprogs busybox-static"
 OCCI = "python3-routes python3-pip python3-setuptools python3-pbr"
-PACKAGES = " ".join((CONTROL, MACHINES, IMAGE, OCCI)).split()
+PACKAGES = f"{CONTROL} {MACHINES} {IMAGE} {OCCI}".split()
 VERSIONED = ("keystone", "glance", "placement", "nova", "neutron", "cinder")
 
 EDITS = {
@@ -35,11 +34,12 @@ EDITS = {
     "api/helpers.py": (
         (
             r"copy\.copy\(req\.environ\)$",
-            '{key: value for key, value in req.environ.items() if value is not None}; environ["HTTP_ACCEPT"] = '
-            '"application/json"',
+            r'{**{k: v for k, v in req.environ.items() if v is not None}, "HTTP_ACCEPT": "application/json"}',
         ),
     ),
-    "wsgi/parsers.py": ((r"in self\.body\.splitlines\(\)", "in getattr(self.body, 'decode', lambda: self.body)().splitlines()"),),
+    "wsgi/parsers.py": (
+        (r"in self\.body\.splitlines\(\)", "in getattr(self.body, 'decode', lambda: self.body)().splitlines()"),
+    ),
 }
 
 
@@ -56,7 +56,10 @@ def why_not() -> str:
 def missing() -> list[str]:
     """Return the packages that are not installed."""
     asked = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *PACKAGES], capture_output=True, text=True, check=False
+        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *PACKAGES],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     there = {line.split()[0] for line in asked.stdout.splitlines() if line.endswith(" installed")}
     return [package for package in PACKAGES if package not in there]
@@ -83,9 +86,7 @@ def install(cloud: Cloud, steps: Steps) -> None:
 def _apt(*words: str, check: bool = True) -> None:
     options = ["-oDPkg::Lock::Timeout=300", "-oDpkg::Options::=--force-unsafe-io", "-oDpkg::Options::=--force-confold"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(
-        ["apt-get", *options, *words], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["apt-get", *options, *words], env=environment, capture_output=True, text=True, check=False)
     if check and done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         raise StackError(f"apt-get {words[0]}: {''.join(last)}")
@@ -126,5 +127,3 @@ def _install_ooi(cloud: Cloud) -> None:
                 raise StackError(f"ooi's {name} is not what we know: no {pattern}")
         file.write_text(text)
     made.rename(cloud.ooi)
-
-

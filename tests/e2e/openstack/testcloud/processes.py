@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from testcloud.settings import Cloud
 from testcloud.steps import StackError
@@ -75,8 +76,7 @@ class Process:
 def _began(pid: int) -> str:
     """Return when a process began, in the kernel's clock; "" when there is none, or nothing but its entry."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except FileNotFoundError:
         return ""
     return "" if fields[0] == "Z" else fields[19]

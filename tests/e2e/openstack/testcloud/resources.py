@@ -160,4 +160,3 @@ def _patiently(what: str, ask: Callable[[], Answer]) -> Answer:
             if time.monotonic() > end:
                 raise StackError(f"{what}: {error}") from error
             time.sleep(0.5)
-

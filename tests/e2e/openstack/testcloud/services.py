@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from testcloud import namespace
 from testcloud.processes import Process
@@ -55,13 +55,13 @@ def _open(address: str, port: int) -> bool:
 
 def base(cloud: Cloud) -> list[Service]:
     """Return the database and the message queue."""
-    (rabbit,) = glob.glob("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server")
+    (rabbit,) = Path("/usr/lib/rabbitmq/lib").glob("*/sbin/rabbitmq-server")
     folder = cloud.folder / "rabbit"
     return [
         Service("mariadb", ["mariadbd", f"--defaults-file={cloud.etc}/my.cnf", "--user=root"]),
         Service(
             "rabbitmq",
-            [rabbit],
+            [str(rabbit)],
             environment={
                 "HOME": str(folder),
                 "RABBITMQ_NODENAME": "stack@localhost",
