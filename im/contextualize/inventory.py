@@ -101,7 +101,9 @@ def _common(cluster: Cluster) -> dict[str, object]:
         "im_user": cluster.user,
         "im_uid": USER_ID,
         "im_front_end": cluster.front_end.name,
-        "im_nodes": [{"name": n.name, "address": n.private_address, "slots": n.slots} for n in cluster.nodes],
+        "im_nodes": [
+            {"name": n.name, "address": n.private_address, "slots": n.slots, "memory": n.memory} for n in cluster.nodes
+        ],
         "im_engines": list(cluster.engines),
         "im_home_shared": home_is_shared(cluster),
         "im_known_hosts": known_hosts(cluster).strip(),
