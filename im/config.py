@@ -81,6 +81,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=default_home, description="Store, caches, keys and logs live here.")
     import_map: dict[str, Path] = Field(default_factory=dict, description="Template import prefix to folder.")
+    import_hosts: list[str] = Field(
+        default_factory=list, description="Hosts that imports and artifacts of templates are fetched from."
+    )
     boot_timeout: float = Field(default=600.0, description="No change in any node for this long: give up waiting.")
     ssh_timeout: float = Field(default=300.0, description="A booted node must answer on SSH within this time.")
     absence_grace: float = Field(

@@ -41,7 +41,8 @@ def desired_nodes(topology: Topology, rows: Sequence[Node] = ()) -> tuple[Desire
 
 def node_name(group: NodeGroup, index: int) -> str:
     """Return the host name of a group's node; a front-end that is alone has the name of its group."""
-    return _stem(group.name) if group.front_end and group.count == 1 else f"{_stem(group.name)}-{index}"
+    stem = _stem(group.host_name or group.name)
+    return stem if group.front_end and group.count == 1 else f"{stem}-{index}"
 
 
 @cache

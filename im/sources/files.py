@@ -1,8 +1,8 @@
 """Where the files of a template may come from, and nowhere else.
 
 An import or an artifact may be read from: the folder of the template and below; the folders of the import map
-and below; our own types, which every template imports as ``im/types.yaml``. Symbolic links are followed
-before the check, so that none leads outside.
+and below; our own types, which every template imports as ``im/types.yaml``; and the web, from hosts that the settings
+allow (:mod:`im.sources.fetch`). Symbolic links are followed before the check, so that none leads outside.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
+from urllib.parse import urljoin
 
 from im.data_files import data_folder
 
@@ -21,10 +22,11 @@ MAX_BYTES: Final = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file to read: its path, and the name that users see."""
+    """A file to read: its path, and the name that users see. ``url``: where it was fetched; what it names is there."""
 
     path: Path
     name: str
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +37,44 @@ class Refused:
     hint: str = ""
 
 
-class Sources:
-    """Resolves references of one template. ``import_map``: URL or path prefix -> folder."""
+class Fetch(Protocol):
+    """Finds what stands at an address on the web."""
 
-    def __init__(self, template: Path, import_map: Mapping[str, Path]) -> None:
-        self.template = Source(template, str(template))
+    def find(self, reference: str) -> Source | Refused:
+        """Return a copy of it as a file."""
+
+
+class Nowhere:
+    """Fetches nothing."""
+
+    def find(self, reference: str) -> Source | Refused:
+        """Say that nothing is fetched."""
+        hint = "copy it and map its prefix to a folder (import_map)"
+        return Refused(f"'{reference}' is not fetched from the network", hint)
+
+
+class Sources:
+    """Resolves references of one template.
+
+    ``import_map``: URL or path prefix -> folder. ``fetch`` finds what is on the web. ``archive``: the folder that
+    ``template`` was unpacked into, and the name of the archive.
+    """
+
+    def __init__(
+        self,
+        template: Path,
+        import_map: Mapping[str, Path],
+        fetch: Fetch | None = None,
+        archive: tuple[Path, str] | None = None,
+    ) -> None:
+        folder, name = archive or (template.parent, "")
+        self.template = Source(template, f"{name}/{template.relative_to(folder)}" if archive else str(template))
+        self._fetch = fetch or Nowhere()
         self._types = data_folder("tosca_templates") / "types"
         self._map = sorted(
             ((prefix, Path(folder)) for prefix, folder in import_map.items()), key=lambda pair: -len(pair[0])
         )
-        folders = [template.parent, self._types, *(folder for _, folder in self._map)]
+        folders = [folder, self._types, *(folder for _, folder in self._map)]
         self._roots = tuple(folder.resolve() for folder in folders)
 
     def find(self, reference: str, importer: Source) -> Source | Refused:
@@ -53,14 +83,20 @@ class Sources:
             return Refused("the name of the file holds a NUL")
         if reference.startswith(OWN_PREFIX):
             return self._checked(self._types / reference.removeprefix(OWN_PREFIX), reference)
+        mapped = self._mapped(reference)
+        if mapped is not None:
+            return mapped
+        if importer.url:
+            reference = urljoin(importer.url, reference)
+        if importer.url or ("://" in reference and not reference.startswith("file://")):
+            return self._mapped(reference) or self._fetch.find(reference)
+        return self._checked(importer.path.parent / reference.removeprefix("file://"), _shown(reference, importer))
+
+    def _mapped(self, reference: str) -> Source | Refused | None:
         for prefix, folder in self._map:
             if reference == prefix or reference.startswith(prefix.rstrip("/") + "/"):
                 return self._checked(folder / reference[len(prefix) :].lstrip("/"), reference)
-        if "://" in reference and not reference.startswith("file://"):
-            return Refused(
-                f"'{reference}' is not fetched from the network", "copy it and map its prefix to a folder (import_map)"
-            )
-        return self._checked(importer.path.parent / reference.removeprefix("file://"), _shown(reference, importer))
+        return None
 
     def _checked(self, path: Path, name: str) -> Source | Refused:
         try:

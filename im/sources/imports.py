@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from im.sources.files import Refused, Source, Sources
+from im.topology.base import over
 from im.topology.document import Document, Map, Seq, as_map
 from im.topology.findings import Findings, did_you_mean
 from im.topology.model import Finding, Mark
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_FILES: Final = 64
+BASE: Final = "template_file"
+"""The name of an import that is a base template: the community's way to compose them."""
 _KEYS: Final = ("file", "repository", "namespace_prefix", "namespace_uri")
 
 
@@ -27,12 +30,17 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One entry of an ``imports`` section."""
+    """One entry of an ``imports`` section.
+
+    ``mark``: where it begins; ``named``: where its repository is named. ``base``: this template is written over it.
+    """
 
     reference: str
     mark: Mark
     prefix: str = ""
     repository: str = ""
+    named: Mark = Mark("")
+    base: bool = False
 
 
 def read_documents(sources: Sources, read: Reader, findings: Findings) -> tuple[list[Document], dict[str, Source]]:
@@ -44,9 +52,10 @@ def read_documents(sources: Sources, read: Reader, findings: Findings) -> tuple[
     documents: list[Document] = []
     by_name: dict[str, Source] = {}
     seen: set[Path] = set()
-    waiting: list[tuple[Source, str]] = [(sources.template, "")]
+    bases: list[Map] = []
+    waiting: list[tuple[Source, str, bool]] = [(sources.template, "", False)]
     while waiting:
-        source, prefix = waiting.pop(0)
+        source, prefix, is_base = waiting.pop(0)
         if source.path.resolve() in seen:
             continue
         seen.add(source.path.resolve())
@@ -55,16 +64,32 @@ def read_documents(sources: Sources, read: Reader, findings: Findings) -> tuple[
         root = value if isinstance(value, Map) else Map(source.name)
         if not isinstance(value, Map) and not found:
             findings.error(Mark(source.name), "form", f"'{source.name}' holds no TOSCA: it must be a mapping")
+        if is_base:
+            bases.append(root)
+        elif documents and "topology_template" in root:
+            message = f"the topology of '{source.name}' is not used, only its types"
+            findings.warning(root.key_mark("topology_template"), "ignored", message, "import it as '- template_file:'")
         documents.append(Document(source.name, root, "import" if by_name else "template", prefix))
         by_name[source.name] = source
         for wanted in _imports(root, findings):
             target = _find(wanted, root, source, sources, findings)
             if target is not None:
-                waiting.append((target, wanted.prefix))
+                waiting.append((target, wanted.prefix, wanted.base))
         if len(documents) + len(waiting) > MAX_FILES:
             findings.error(root.key_mark("imports"), "import", f"more than {MAX_FILES} files are imported")
             break
-    return documents, by_name
+    return _with_bases(documents, bases), by_name
+
+
+def _with_bases(documents: list[Document], bases: list[Map]) -> list[Document]:
+    """Return the documents with the template written over its base, over the base of that one, and so on."""
+    if not bases:
+        return documents
+    root = documents[0].root
+    for base in bases:
+        root = over(base, root)
+    rest = [one for one in documents[1:] if not any(one.root is base for base in bases)]
+    return [replace(documents[0], root=root), *rest]
 
 
 def _add_findings(found: tuple[Finding, ...], findings: Findings, *, is_template: bool) -> None:
@@ -99,7 +124,7 @@ def _imports(root: Map, findings: Findings) -> Iterator[Import]:
 def _named(item: Map, findings: Findings) -> Iterator[Import]:
     name, content = next(iter(item.items()))
     if isinstance(content, str):
-        yield Import(content, item.value_mark(name))
+        yield Import(content, item.value_mark(name), base=name == BASE)
     elif isinstance(content, Map):
         yield from _definition(content, item.key_mark(name), findings)
     else:
@@ -119,9 +144,10 @@ def _definition(content: Map, mark: Mark, findings: Findings) -> Iterator[Import
     prefix, repository = content.get("namespace_prefix"), content.get("repository")
     yield Import(
         reference,
-        content.value_mark("file"),
+        mark,
         prefix if isinstance(prefix, str) else "",
         repository if isinstance(repository, str) else "",
+        content.value_mark("repository"),
     )
 
 
@@ -131,7 +157,7 @@ def _find(wanted: Import, root: Map, importer: Source, sources: Sources, finding
         base = _repository(wanted, root, findings)
         if base is None:
             return None
-        reference = f"{base.rstrip('/')}/{reference}"
+        reference = f"{base.rstrip('/')}/{reference.lstrip('/')}"
     target = sources.find(reference, importer)
     if isinstance(target, Refused):
         findings.error(wanted.mark, "import", f"the import cannot be read: {target.problem}", target.hint)
@@ -143,7 +169,7 @@ def _repository(wanted: Import, root: Map, findings: Findings) -> str | None:
     repositories = as_map(root.get("repositories"))
     if wanted.repository not in repositories:
         hint = did_you_mean(wanted.repository, map(str, repositories)) or "declare it under 'repositories'"
-        findings.error(wanted.mark, "import", f"there is no repository '{wanted.repository}'", hint)
+        findings.error(wanted.named, "import", f"there is no repository '{wanted.repository}'", hint)
         return None
     body = repositories[wanted.repository]
     url = body.get("url") if isinstance(body, Map) else body

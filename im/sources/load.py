@@ -4,62 +4,108 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from im.config import default_home
+from im.errors import TemplateError
+from im.sources.archive import is_archive, unpack
 from im.sources.artifacts import Locator
 from im.sources.cache import Cache, digest
+from im.sources.chance import chance_of
 from im.sources.codec import Parsed
+from im.sources.fetch import Web
 from im.sources.files import Refused, Source, Sources, file_digest, read_bytes
 from im.sources.given import read_inputs
 from im.sources.imports import Reader, read_documents
 from im.sources.read import NO_CACHE, normative_documents, read_yaml
 from im.topology import library
 from im.topology.build import build
+from im.topology.dialect import Dialect
 from im.topology.findings import Findings
-from im.topology.model import Finding, Topology
+from im.topology.model import Finding, Mark, Topology
 from im.topology.question import Question
 from im.topology.software import Located
 
-__all__ = ["load", "read_inputs"]
+__all__ = ["Reading", "load", "read_inputs"]
 
 NO_MAP: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
-def load(
-    template: Path, inputs: Mapping[str, object], *, import_map: Mapping[str, Path] = NO_MAP, cache: Path | None = None
-) -> Topology:
-    """Return the topology that ``template`` describes with ``inputs``.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How templates are read.
 
-    ``import_map`` maps prefixes of imports (URLs) to folders; nothing is fetched from a network. ``cache`` is
-    a folder for what was parsed before. Raises :class:`im.errors.TemplateError` with all findings; warnings
-    are in ``Topology.warnings``.
+    ``import_map`` maps prefixes of imports (URLs) to folders. ``hosts`` may be fetched from: none, if it is empty.
+    ``cache`` is a folder for what was parsed before, ``home`` one for what must stay: copies of what was fetched and
+    unpacked, and the secret behind ``random()``. ``dialect``: ``tosca`` is strict, ``im`` tolerates what IM does,
+    ``auto`` finds out by the types in use.
     """
-    sources = Sources(template, import_map)
-    kept = Cache(cache)
-    key = _key(sources, inputs, import_map) if cache is not None else ""
+
+    import_map: Mapping[str, Path] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+    cache: Path | None = None
+    home: Path | None = None
+    dialect: Dialect = "auto"
+
+    @property
+    def folder(self) -> Path:
+        """Where copies are kept."""
+        return (self.home or default_home()) / "templates"
+
+
+def load(
+    template: Path,
+    inputs: Mapping[str, object],
+    reading: Reading | None = None,
+    *,
+    import_map: Mapping[str, Path] = NO_MAP,
+    cache: Path | None = None,
+) -> Topology:
+    """Return the topology that ``template`` (a file, or an archive with all its files) describes with ``inputs``.
+
+    ``import_map`` and ``cache`` are short for a ``reading`` that only has these. Raises
+    :class:`im.errors.TemplateError` with all findings; warnings are in ``Topology.warnings``.
+    """
+    reading = reading or Reading(import_map, cache=cache)
+    sources = sources_of(template, reading)
+    kept = Cache(reading.cache)
+    key = _key(sources, inputs, reading) if reading.cache is not None else ""
     known = kept.topology(key, lambda made_of: _still_holds(made_of, sources)) if key else None
     if known is not None:
         return known
-    topology, made_of = _build(sources, inputs, kept)
+    topology, made_of = _build(sources, inputs, kept, reading)
     if key:
         kept.keep(key, topology, made_of)
     return topology
 
 
-def _key(sources: Sources, inputs: Mapping[str, object], import_map: Mapping[str, Path]) -> str:
+def sources_of(template: Path, reading: Reading) -> Sources:
+    """Return where the files of a template come from. Raises ``TemplateError`` for an archive that cannot be used."""
+    web = Web(reading.hosts, reading.folder / "fetched")
+    if not is_archive(template):
+        return Sources(template, reading.import_map, web)
+    unpacked = unpack(template, reading.folder / "unpacked")
+    if isinstance(unpacked, Refused):
+        raise TemplateError((Finding(Mark(str(template)), "import", unpacked.problem, unpacked.hint),))
+    return Sources(unpacked.template, reading.import_map, web, (unpacked.folder, str(template)))
+
+
+def _key(sources: Sources, inputs: Mapping[str, object], reading: Reading) -> str:
     """Return what a topology depends on that is known before anything is parsed."""
     content = read_bytes(sources.template.path)
-    given = json.dumps([inputs, sorted((prefix, str(path)) for prefix, path in import_map.items())], default=str)
-    return (
-        ""
-        if isinstance(content, Refused)
-        else digest(b"topology", sources.template.name.encode(), content, given.encode())
-    )
+    folders = sorted((prefix, str(path)) for prefix, path in reading.import_map.items())
+    given = json.dumps([inputs, folders, reading.hosts, str(reading.home), reading.dialect], default=str)
+    if isinstance(content, Refused):
+        return ""
+    return digest(b"topology", sources.template.name.encode(), content, given.encode())
 
 
-def _build(sources: Sources, inputs: Mapping[str, object], cache: Cache) -> tuple[Topology, dict[str, object]]:
+def _build(
+    sources: Sources, inputs: Mapping[str, object], cache: Cache, reading: Reading
+) -> tuple[Topology, dict[str, object]]:
     """Return the topology, and the files and implementations that it was made of."""
     findings = Findings()
     documents, by_name = read_documents(sources, _reader(sources, cache), findings)
@@ -70,16 +116,25 @@ def _build(sources: Sources, inputs: Mapping[str, object], cache: Cache) -> tupl
     def judge(asked: Question) -> tuple[Finding, ...]:
         return cache.verdict([asked.template, asked.inputs], lambda: library.judge(asked))
 
-    topology = build([*documents, *normative_documents()], inputs, locate=locator, judge=judge, found=findings.all)
-    files = [[name, str(source.path), file_digest(source.path)] for name, source in by_name.items()]
+    everything = [*documents, *normative_documents()]
+    topology = build(
+        everything,
+        inputs,
+        locate=locator,
+        judge=judge,
+        found=findings.all,
+        dialect=reading.dialect,
+        chance=chance_of(reading.home, sources.template.name),
+    )
+    files = [[source.name, str(source.path), source.url, file_digest(source.path)] for source in by_name.values()]
     return topology, {"files": files, "located": [[*asked, *answer] for asked, answer in locator.found.items()]}
 
 
 def _still_holds(made_of: Mapping[str, Any], sources: Sources) -> bool:
     """Tell whether the files are the same, byte for byte, and the implementations where they were."""
-    if any(file_digest(Path(path)) != known for _, path, known in made_of["files"]):
+    if any(file_digest(Path(path)) != known for _, path, _, known in made_of["files"]):
         return False
-    locator = Locator(sources, {name: Source(Path(path), name) for name, path, _ in made_of["files"]})
+    locator = Locator(sources, {name: Source(Path(path), name, url) for name, path, url, _ in made_of["files"]})
     return all(locator(reference, file) == Located(*answer) for reference, file, *answer in made_of["located"])
 
 

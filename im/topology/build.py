@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from im.topology import checks, library
 from im.topology.definitions import check_types
+from im.topology.dialect import Dialect, elsewhere, is_for_im, tolerated
 from im.topology.document import Document, Map, as_map
 from im.topology.findings import Findings
 from im.topology.functions import FindFile, Resolver, Scope
-from im.topology.inputs import read_inputs
+from im.topology.inputs import Chance, no_chance, read_inputs
 from im.topology.machines import FRONT_END, read_groups
 from im.topology.model import Finding, Mark, NodeGroup, Output, Topology
 from im.topology.nodes import read_nodes
@@ -39,23 +40,26 @@ def build(
     locate: Locate = anywhere,
     judge: Judge = library.judge,
     found: Sequence[Finding] = (),
+    dialect: Dialect = "auto",
+    chance: Chance = no_chance,
 ) -> Topology:
     """Return what the template says.
 
     The first document is the template, the others are what it imports and TOSCA's own types.
 
-    ``locate`` finds implementations; ``found`` are findings made while reading. Raises
+    ``locate`` finds implementations; ``found`` are findings made while reading; ``dialect``: how strict to be;
+    ``chance`` makes the words of ``random()``. Raises
     :class:`im.errors.TemplateError` with all findings at once.
     """
     findings = Findings()
     findings.extend(found)
     types = _read_types(documents, findings)
     template = as_map(documents[0].root.get("topology_template"))
-    values, definitions = read_inputs(template, inputs, types, findings)
+    values, definitions = read_inputs(template, inputs, types, findings, chance)
     nodes, ordered = _read_nodes(template, types, findings)
     declared = tuple(map(str, as_map(template.get("node_templates"))))
     resolver = Resolver(values, nodes, types, findings, declared=declared, find_file=_file_finder(locate, findings))
-    world = World(nodes, types, resolver, findings)
+    world = World(nodes, types, resolver, findings, for_im=is_for_im(nodes, dialect))
     for node in nodes.values():
         checks.check_node(world, node)
     checks.check_rest(world, template)
@@ -114,16 +118,26 @@ def _finish(
     template: Document, world: World, values: Mapping[str, object], groups: Sequence[NodeGroup], judge: Judge
 ) -> None:
     findings = world.findings
-    if not groups and not findings.errors:
-        findings.warning(
-            template.root.mark,
-            "no-machines",
-            "the template describes no machine",
-            "add a node of type im.nodes.FrontEnd",
-        )
+    if world.for_im:
+        findings.revise(tolerated)
+    if not groups:
+        _say_no_machines(template, world)
     if not findings.errors:
         findings.extend(judge(question(template, world, values)))
     findings.stop()
+
+
+def _say_no_machines(template: Document, world: World) -> None:
+    """A template of types is of use to others; one for another service will never be of use here."""
+    findings = world.findings
+    name, what = elsewhere(world.nodes.values(), world.types)
+    if name:
+        message = f"the template describes {what} ('{name}'), and no machine that im could make"
+        mark = world.nodes[name].body.value_mark("type")
+        findings.error(mark, "no-machines", message, "another service runs these; or add machines for them")
+    elif not findings.errors:
+        message = "the template describes no machine"
+        findings.warning(template.root.mark, "no-machines", message, "add a node of type im.nodes.FrontEnd")
 
 
 def _description(root: Map, template: Map) -> str:

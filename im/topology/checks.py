@@ -13,7 +13,7 @@ from im.topology.functions import Scope
 from im.topology.model import Mark
 from im.topology.nodes import with_defaults
 from im.topology.policies import ELSEWHERE, policies_in
-from im.topology.schema import Property, properties_of
+from im.topology.schema import Property, Schema, properties_of
 from im.topology.syntax import is_function
 from im.topology.values import check_value, version_like
 from im.topology.world import COMPUTE, World, lower_bound
@@ -33,6 +33,10 @@ VERSIONS: Final = {
     "http://docs.oasis-open.org/tosca/ns/simple/yaml/1.2": "1.2",
     "http://docs.oasis-open.org/tosca/ns/simple/yaml/1.3": "1.3",
 }
+_IMAGE: Final = {
+    "image": Property("image", Schema("string"), required=False, default=None, mark=Mark(""), default_mark=Mark(""))
+}
+"""What IM knows of TOSCA's own operating system, too."""
 _KEY: Final = "tosca_definitions_version"
 _USUAL: Final = "tosca_simple_yaml_1_3"
 
@@ -84,8 +88,11 @@ def check_node(world: World, node: NodeTemplate) -> None:
     for capability in node.capabilities.values():
         what = f"{own}, capability '{capability.name}'"
         mark = capabilities.key_mark(capability.name) if capability.name in capabilities else node.mark
-        values = _Values(world, capability.definitions, Scope(node.name), what, world.is_a(node, COMPUTE))
-        values.check(capability.values, mark)
+        is_machine = world.is_a(node, COMPUTE)
+        known = capability.definitions
+        if world.for_im and is_machine and capability.name == "os":
+            known = _IMAGE | known
+        _Values(world, known, Scope(node.name), what, is_machine).check(capability.values, mark)
     for link in node.relations:
         known = properties_of(world.types.merged("relationship", link.type, "properties"), world.types)
         scope = Scope(node.name, node.name, link.target, link.properties)

@@ -90,7 +90,7 @@ def _check_data_type(found: TypeDefinition, findings: Findings) -> None:
     check_constraints(found.body.get("constraints"), findings)
     if str(found.body.get("derived_from")) in PRIMITIVES and found.body.get("properties"):
         message = f"'{found.name}' derives from '{found.body['derived_from']}' and can have no properties"
-        findings.error(found.body.key_mark("properties"), "form", message)
+        findings.error(found.body.value_mark("derived_from"), "form", message)
 
 
 def _check_capabilities(capabilities: Map, names: Names) -> None:

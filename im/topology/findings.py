@@ -10,7 +10,7 @@ from im.errors import TemplateError
 from im.topology.model import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from im.topology.model import Mark
 
@@ -42,6 +42,10 @@ class Findings:
         """Add all of ``findings``."""
         for finding in findings:
             self.add(finding)
+
+    def revise(self, change: Callable[[Finding], Finding]) -> None:
+        """Put what ``change`` makes of each finding in its place."""
+        self._found = dict.fromkeys(map(change, self._found))
 
     @property
     def all(self) -> tuple[Finding, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from im.topology.document import Map, Seq, as_map
 from im.topology.findings import Findings, did_you_mean
@@ -17,8 +20,24 @@ if TYPE_CHECKING:
     from im.topology.types import Types
 
 
+Chance = Callable[[str, int], str]
+"""Returns the random word of an input: its name, and the number of letters."""
+_RANDOM: Final = re.compile(r"random\(\s*([0-9]{0,3})\s*\)")
+_TOKEN: Final = re.compile(r"access_token\(.*\)")
+MAX_LETTERS: Final = 256
+
+
+def no_chance(name: str, length: int) -> str:
+    """Return the same word always: for readings that keep no secret."""
+    return (f"{name}-" * length)[:length]
+
+
 def read_inputs(
-    topology: Map, given: Mapping[str, object], types: Types, findings: Findings
+    topology: Map,
+    given: Mapping[str, object],
+    types: Types,
+    findings: Findings,
+    chance: Chance = no_chance,
 ) -> tuple[dict[str, object], tuple[InputDefinition, ...]]:
     """Return the value of every declared input and the declarations, after checking what was given against them."""
     section = as_map(topology.get("inputs"))
@@ -32,9 +51,25 @@ def read_inputs(
     for name, body in section.items():
         check_definition(body, types, section.key_mark(name), findings)
         definition = property_of(str(name), body, section, types)
-        values[str(name)] = _value(definition, as_map(body), given, types, findings)
+        answered = _special(definition, chance, given, findings)
+        values[str(name)] = _value(answered, as_map(body), given, types, findings)
         definitions.append(_definition(definition, as_map(body)))
     return values, tuple(definitions)
+
+
+def _special(definition: Property, chance: Chance, given: Mapping[str, object], findings: Findings) -> Property:
+    """Return the definition with IM's special defaults answered: ``random(12)``, ``access_token()``."""
+    default = definition.default
+    if not isinstance(default, str) or definition.schema.type != "string" or given.get(definition.name) is not None:
+        return definition
+    asked = _RANDOM.fullmatch(default.strip())
+    if asked:
+        letters = min(int(asked[1] or 10), MAX_LETTERS)
+        return replace(definition, default=chance(definition.name, letters))
+    if _TOKEN.fullmatch(default.strip()):
+        message = f"the default of the input '{definition.name}' is the token of IM's user, which im does not have"
+        findings.error(definition.default_mark, "function", message, f"give it with --input {definition.name}=TOKEN")
+    return definition
 
 
 def _declared(section: Map) -> str:

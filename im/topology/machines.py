@@ -58,8 +58,15 @@ def _group(world: World, node: NodeTemplate, networks: Networks) -> NodeGroup:
         placement=placement_of(text_of(world.property(node, "placement"))),
         boot_volume=size(world.property(node, "boot_volume")) or 0,
         user_data=text_of(world.property(node, "user_data")),
+        host_name=_host_name(world, node),
         mark=node.mark,
     )  # fmt: skip
+
+
+def _host_name(world: World, node: NodeTemplate) -> str:
+    """Return the first part of an endpoint's ``dns_name``; ``#N#`` in it is IM's way to say the node's number."""
+    name = text_of(world.capability(node, "endpoint", "dns_name"))
+    return name.partition(".")[0].replace("#N#", "").strip("-_")
 
 
 def _on_failure(value: object) -> Literal["keep", "replace", "abort"]:

@@ -97,6 +97,7 @@ class Volume:
 class NodeGroup:
     """One compute node template: ``count`` equal nodes.
 
+    ``host_name``: what the nodes are called (with their number) where the template wants another name than the group's.
     ``front_end``: exactly one group has it; its first node is where Ansible and logins happen. ``works``: MPI ranks
     may run here.
     ``shared``: folders that this group sees as one with all other groups that list them, e.g. ``/home``.
@@ -125,6 +126,7 @@ class NodeGroup:
     placement: Placement = ""
     boot_volume: int = 0
     user_data: str = ""
+    host_name: str = ""
     mark: Mark = Mark("")
 
 

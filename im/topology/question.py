@@ -6,7 +6,7 @@ for what the inputs have settled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -101,19 +101,24 @@ class _Plain:
             for link in item.values():
                 _flatten(link.get("relationship") if isinstance(link, dict) else None)
         if node.body.get("properties"):
-            result["properties"] = self._values(node.body["properties"], node.name)
+            result["properties"] = self._values(node.body["properties"], node.definitions, node.name)
         if "volume_id" in result.get("properties", {}):
             result["properties"].setdefault("size", _ANY_SIZE)
         capabilities = {
-            name: {"properties": self._values(as_map(body)["properties"], node.name)}
+            name: {
+                "properties": self._values(as_map(body)["properties"], node.capabilities[name].definitions, node.name)
+            }
             for name, body in as_map(node.body.get("capabilities")).items()
             if as_map(body).get("properties")
         }
         _complete(capabilities.get("scalable"))
         return result | ({"capabilities": capabilities} if capabilities else {})
 
-    def _values(self, values: Map, node: str) -> dict[str, Any]:
-        return _filled({name: lower_bound(self._answered(value, node)) for name, value in values.items()})
+    def _values(self, values: Map, known: Container[object], node: str) -> dict[str, Any]:
+        """Return the values that the type knows; in a template without errors, others are tolerated ones of IM's."""
+        return _filled(
+            {name: lower_bound(self._answered(value, node)) for name, value in values.items() if name in known}
+        )
 
     def _answered(self, value: object, node: str) -> Any:  # noqa: ANN401 - whatever a template holds
         return self.value(self._world.resolver.resolve(value, Scope(node), Map().mark))

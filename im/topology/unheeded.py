@@ -34,7 +34,6 @@ _CAPABILITIES: Final[dict[str, dict[str, str]]] = {
         "cuDNN_version": "take an image that has it",
     },
     "endpoint": {
-        "dns_name": _NAMES,
         "additional_dns_names": _NAMES,
         "additional_ip": "",
         "tls": "",

@@ -21,12 +21,13 @@ COMPUTE: Final = "tosca.nodes.Compute"
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The template as far as it is read: what the last steps work on."""
+    """The template as far as it is read: what the last steps work on. ``for_im``: it is in IM's dialect."""
 
     nodes: Nodes
     types: Types
     resolver: Resolver
     findings: Findings
+    for_im: bool = False
 
     def is_a(self, node: NodeTemplate, kind: str) -> bool:
         """Tell whether a node's type is ``kind`` or derives from it."""

@@ -120,9 +120,9 @@ def test_a_repository_is_a_prefix_too(folder, tmp_path):
         ),
         (
             "https://example.org/types.yaml",
-            "t.yaml:2:12: error import: the import cannot be read: 'https://example.org/types.yaml' is not fetched from the network (copy it and map its prefix to a folder (import_map))",
+            "t.yaml:2:12: error import: the import cannot be read: 'https://example.org/types.yaml' is not fetched from the network (copy it and map its prefix to a folder (import_map), or allow its host (import_hosts))",
         ),
-        ("{ x: { file: a.yaml, repository: r } }", "t.yaml:2:25: error import: there is no repository 'r'"),
+        ("{ x: { file: a.yaml, repository: r } }", "t.yaml:2:45: error import: there is no repository 'r'"),
         ("{ x: { namespace_prefix: p } }", "t.yaml:2:14: error import: an import needs the key 'file'"),
         ("7", "t.yaml:2:12: error import: an import must name a file"),
         ('"a\\0b"', "t.yaml:2:12: error import: the import cannot be read: the name of the file holds a NUL"),
