@@ -32,7 +32,9 @@ from im.topology.model import Topology
 if TYPE_CHECKING:
     from im.engine.operations import Collected, Engine
     from im.providers.base import Provider
+    from im.sources.load import Reading
     from im.store.repository import InfrastructureRecord, Store
+    from im.topology.dialect import Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +135,21 @@ class LocalManager:
         inputs: Sequence[str] = (),
         input_files: Sequence[Path] = (),
         import_map: Mapping[str, Path] | None = None,
+        *,
+        dialect: Dialect = "auto",
     ) -> Topology:
         """Read a template with its inputs. Raises ``TemplateError`` with every finding."""
         from im.sources.load import load, read_inputs
 
-        return load(
-            template,
-            read_inputs(inputs, input_files),
-            import_map=self.settings.import_map | dict(import_map or {}),
-            cache=self.settings.cache / "topology",
-        )
+        return load(template, read_inputs(inputs, input_files), self.reading(import_map, dialect))
+
+    def reading(self, import_map: Mapping[str, Path] | None = None, dialect: Dialect = "auto") -> Reading:
+        """Return how this user's templates are read."""
+        from im.sources.load import Reading
+
+        folders = self.settings.import_map | dict(import_map or {})
+        hosts = tuple(self.settings.import_hosts)
+        return Reading(folders, hosts, self.settings.cache / "topology", self.settings.home, dialect)
 
     def plan(self, name: str, cloud: str, topology: Topology) -> Plan:
         """Return what :meth:`deploy` would do now."""
