@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, wait
 from dataclasses import replace
+from functools import partial
 
 from im.engine.admission import wants_public
 from im.engine.calls import once, repeated
@@ -27,9 +29,18 @@ class Actor:
     """The hands of the engine for one infrastructure."""
 
     def __init__(
-        self, world: World, journal: Journal, observer: Observer, topology: Topology, catalog: Catalog
+        self,
+        world: World,
+        journal: Journal,
+        observer: Observer,
+        topology: Topology,
+        catalog: Catalog,
+        *,
+        pool: Executor,
     ) -> None:
         self._world = world
+        self._pool = pool
+        self._makes_alike = Capability.MULTI_CREATE in world.provider.capabilities
         self._journal = journal
         self._observer = observer
         self._topology = topology
@@ -46,19 +57,31 @@ class Actor:
     def create(self, nodes: Sequence[DesiredNode]) -> tuple[Move, ...]:
         """Request these nodes, one call per group; a node that was requested before keeps its token.
 
-        Returns the changes of state; what the cloud has no room for has failed. Raises what else the cloud says.
+        Returns the changes of state; what the cloud has no room for has failed. Raises what else the cloud says, once
+        all groups have been asked for.
         """
         self._prepare()
-        rows = self._journal.nodes
+        known = self._journal.nodes
         self._journal.advance(
-            [Move(rows[node.name], NodeState.GONE) for node in nodes if _is_over(rows.get(node.name))]
+            [Move(known[node.name], NodeState.GONE) for node in nodes if _is_over(known.get(node.name))]
         )
         self._journal.plan([self._row(node) for node in nodes])
+        calls = [
+            (rows, self._request(group, rows)) for group in self._topology.groups if (rows := self._rows(nodes, group))
+        ]
         moves: list[Move] = []
-        for group in self._topology.groups:
-            names = [node.name for node in nodes if node.group == group.name]
-            moves += self._request(group, [self._journal.nodes[name] for name in names]) if names else ()
+        errors: list[ProviderError] = []
+        for rows, answer in calls:
+            try:
+                moves += self._requested(rows, answer)
+            except ProviderError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
         return tuple(moves)
+
+    def _rows(self, nodes: Sequence[DesiredNode], group: NodeGroup) -> list[Node]:
+        return [self._journal.nodes[node.name] for node in nodes if node.group == group.name]
 
     def adopt(self, instances: Iterable[Instance]) -> None:
         """Write rows for servers that carry our mark and that the store has forgotten."""
@@ -108,15 +131,20 @@ class Actor:
             requested=now,
         )
 
-    def _request(self, group: NodeGroup, rows: Sequence[Node]) -> tuple[Move, ...]:
+    def _request(self, group: NodeGroup, rows: Sequence[Node]) -> Callable[[], tuple[Instance, ...]]:
+        """Make the call where the cloud makes groups at once, else when the answer is asked for."""
         specs = [self._spec(group, row) for row in rows]
+        call = partial(once, self._world, "creating servers", partial(self._world.provider.create, specs))
+        return self._pool.submit(call).result if self._makes_alike else call
+
+    def _requested(self, rows: Sequence[Node], answer: Callable[[], tuple[Instance, ...]]) -> tuple[Move, ...]:
         try:
-            instances = once(self._world, "creating servers", lambda: self._world.provider.create(specs))
+            instances = answer()
         except NoCapacity as error:
             return self._refused(rows, error)
         except ProviderError as error:
             if error.retryable:  # perhaps it happened: the listings will tell
-                self._journal.note("create", "retry", error.code, f"{group.name}: {error}")
+                self._journal.note("create", "retry", error.code, f"{rows[0].group}: {error}")
                 return ()
             self._refused(rows, error)
             raise
@@ -161,10 +189,9 @@ class Actor:
 
         A front-end that is alone is always made alone.
         """
-        alike = Capability.MULTI_CREATE in self._world.provider.capabilities
         found = self._topology.group(group)
         alone = found.front_end and found.count == 1
-        return self._keys.group_key(group) if alike and not alone else self._keys.host_key(name)
+        return self._keys.group_key(group) if self._makes_alike and not alone else self._keys.host_key(name)
 
     # everything else
 
@@ -204,10 +231,18 @@ class Actor:
 
     def publish(self) -> None:
         """Give a public address to the nodes that should have one and do not."""
-        for row in tuple(self._journal.nodes.values()):
-            if row.state is NodeState.BOOTING and self._lacks_public_address(row):
-                self._published.add(row.token)
-                self._publish(row)
+        rows = [
+            row
+            for row in self._journal.nodes.values()
+            if row.state is NodeState.BOOTING and self._lacks_public_address(row)
+        ]
+        self._published.update(row.token for row in rows)
+        futures = [self._pool.submit(self._publish, row) for row in rows]
+        wait(futures)
+        given = [(row, future.result()) for row, future in zip(rows, futures, strict=True) if not future.exception()]
+        self._journal.save([replace(row, public_address=address) for row, address in given if address])
+        for future in futures:
+            future.result()
 
     def addressed(self, row: Node) -> bool:
         """Whether a node that boots has all addresses that it should have; one that has answered needs none."""
@@ -221,11 +256,9 @@ class Actor:
             return False
         return wants_public(self._world, self._topology.group(row.group), front_end=row.front_end)
 
-    def _publish(self, row: Node) -> None:
+    def _publish(self, row: Node) -> str:
         provider = self._world.provider
-        address = repeated(self._world, self._journal, "giving a public address", lambda: provider.publish(row.id))
-        if address:
-            self._journal.save([replace(row, public_address=address)])
+        return repeated(self._world, self._journal, "giving a public address", lambda: provider.publish(row.id))
 
 
 def _is_over(row: Node | None) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from im.clock import Clock
@@ -11,6 +12,9 @@ SHORTEST = 0.05
 LONGEST = 5.0
 SHARE = 0.1
 """Looking again costs a wait at most a tenth of what it has taken already."""
+LOOKING = 4.0
+"""A listing is followed by a pause so many times as long as it took: looking shall not slow down what is looked at."""
+LONGEST_BUILD_GUESS = 1.0
 SECOND_LOOK = 2.0
 """Seconds between two listings that count as two."""
 
@@ -21,6 +25,7 @@ class Pace:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._progress = clock.monotonic()
+        self._rest = 0.0
 
     def progress(self) -> None:
         """Something changed just now."""
@@ -31,9 +36,23 @@ class Pace:
         """Seconds since something changed."""
         return self._clock.monotonic() - self._progress
 
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """The time that this takes tells how much a look costs."""
+        began = self._clock.monotonic()
+        yield
+        self._rest = LOOKING * (self._clock.monotonic() - began)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """What took the cloud a while to accept is not done at once."""
+        began = self._clock.monotonic()
+        yield
+        self._rest = max(self._rest, min(self._clock.monotonic() - began, LONGEST_BUILD_GUESS))
+
     def delay(self) -> float:
         """Return how long to wait before the next look."""
-        return min(max(self.idle * SHARE, SHORTEST), LONGEST)
+        return min(max(self.idle * SHARE, SHORTEST, self._rest), LONGEST)
 
 
 class Sightings:

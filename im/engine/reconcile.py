@@ -68,7 +68,7 @@ class _Reconciler:
         self._pool = pool
         self._connects = journal.record.until is not InfrastructureState.PROVISIONED
         self._observer = observer
-        self._actor = Actor(world, journal, observer, topology, catalog)
+        self._actor = Actor(world, journal, observer, topology, catalog, pool=pool)
         self._answers = Answers(world, journal, topology, pool)
         self._policy = Policy(world, journal, topology)
         self._pace = Pace(world.clock)
@@ -112,7 +112,8 @@ class _Reconciler:
 
     def _look_and_act(self) -> bool:
         wanted = self._wanted()
-        moves = self._observer.look(wanted)
+        with self._pace.looking():
+            moves = self._observer.look(wanted)
         self._policy.front_end_lives()
         self._policy.judge(moves, wanted)
         adopted = self._observer.binding.adopted
@@ -151,7 +152,9 @@ class _Reconciler:
         self._actor.sweep()
         changed |= bool(starting and self._actor.start(starting))
         if creating:
-            self._policy.judge(self._actor.create(creating), desired)
+            with self._pace.asking():
+                moves = self._actor.create(creating)
+            self._policy.judge(moves, desired)
         self._actor.publish()
         return changed or bool(new)  # asking for the same once more is no progress
 

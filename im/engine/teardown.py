@@ -9,6 +9,7 @@ from datetime import timedelta
 from im.engine.act import ASK_AGAIN
 from im.engine.calls import repeated
 from im.engine.journal import Journal, Move
+from im.engine.observe import list_servers
 from im.engine.pace import Pace
 from im.engine.world import World
 from im.errors import ProviderError
@@ -41,8 +42,8 @@ class _Teardown:
         self._left: object = None
 
     def servers(self) -> tuple[Instance, ...]:
-        provider, infrastructure = self._world.provider, self._journal.record.id
-        return repeated(self._world, self._journal, "listing servers", lambda: provider.list(infrastructure))
+        with self._pace.looking():
+            return list_servers(self._world, self._journal)
 
     def delete_servers(self) -> None:
         """Until none is listed, and none can appear any more from a request that was never answered."""

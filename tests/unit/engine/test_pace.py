@@ -27,6 +27,27 @@ def test_waiting_adds_at_most_a_tenth_to_what_was_waited_for():
     assert looks < 60
 
 
+def test_a_look_that_takes_long_is_followed_by_a_longer_pause():
+    clock = VirtualClock()
+    pace = Pace(clock)
+    with pace.looking():
+        clock.sleep(0.5)
+    pace.progress()
+    assert pace.delay() == 2.0
+    with pace.looking():
+        pass
+    assert pace.delay() == SHORTEST
+
+
+def test_what_the_cloud_was_slow_to_accept_is_not_looked_at_at_once():
+    clock = VirtualClock()
+    pace = Pace(clock)
+    with pace.asking():
+        clock.sleep(20)
+    pace.progress()
+    assert pace.delay() == 1.0
+
+
 def test_one_listing_is_not_believed():
     clock = VirtualClock()
     sightings = Sightings(clock, grace=30)
