@@ -1,0 +1,233 @@
+"""The servers of our infrastructures: asked for in few calls, and watched by the cheapest listing that answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from im.errors import ProviderError
+from im.plan.model import Instance, NodeSpec
+from im.providers.openstack.api import Api, Json, Together
+from im.providers.openstack.marks import Batch, batches, name_filter
+from im.providers.openstack.servers import create_body, instance_of, missing_from, requested
+from im.providers.openstack.surroundings import Surroundings
+
+SHARE = 5
+"""A listing is not made again before so many times what the last one took."""
+SHORTEST = 0.5
+LONGEST_BLIND = 30.0
+"""Seconds after which the whole truth is asked for, whatever seems to go on."""
+LONGEST_HOPE = 10.0
+"""Seconds after which it is asked whether a server that does not become active has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What we know of an infrastructure's servers.
+
+    ``whole``: when all was listed; ``errors``: when it was last asked which failed; ``next``: nothing is asked before.
+    """
+
+    servers: Mapping[str, Instance]
+    whole: float
+    errors: float
+    next: float = 0.0
+
+    @property
+    def statuses(self) -> set[str]:
+        """What the servers do."""
+        return {server.status for server in self.servers.values()}
+
+
+class Fleet:
+    """All servers that carry our mark. What is remembered here only saves calls: a new process asks again."""
+
+    def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
+        self._api = api
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._views: dict[str, View] = {}
+
+    # looking
+
+    def list(self, infrastructure: str) -> tuple[Instance, ...]:
+        """Return the servers of one infrastructure.
+
+        While it is only waited for the same thing to happen to all, a brief listing tells: nova asks neutron twice
+        for each whole one. Of a server that has just become active, the address follows when the last one has.
+        """
+        with self._lock:
+            view, now = self._views.get(infrastructure), self._clock()
+            if view is None or (now >= view.next and now - view.whole >= LONGEST_BLIND):
+                return self._whole(infrastructure)
+            if now < view.next:
+                return tuple(view.servers.values())
+            if view.statuses == {"deleting"}:
+                return self._remaining(infrastructure, view)
+            if "building" in view.statuses and view.statuses <= {"building", "active", "error"}:
+                return self._becoming(infrastructure, view)
+            return self._whole(infrastructure)
+
+    def all(self) -> tuple[Instance, ...]:
+        """Return the servers of all infrastructures."""
+        return tuple(self._listed(None))
+
+    def find(self, id_: str) -> Instance | None:
+        """Return a server by its id."""
+        with self._lock:
+            known = [view.servers[id_] for view in self._views.values() if id_ in view.servers]
+        return next(iter(known), None) or next((one for one in self.all() if one.id == id_), None)
+
+    def learn(self, id_: str, public_address: str) -> None:
+        """Remember the public address that a server was just given."""
+        with self._lock:
+            for key, view in self._views.items():
+                if server := view.servers.get(id_):
+                    known = {**view.servers, id_: replace(server, public_address=public_address)}
+                    self._views[key] = replace(view, servers=known)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """What we know of these servers is old: ask for the whole truth next time."""
+        old = set(ids)
+        with self._lock:
+            self._views = {key: view for key, view in self._views.items() if not view.servers.keys() & old}
+
+    def _listed(self, infrastructure: str | None) -> Sequence[Instance]:
+        query = {"name": name_filter(infrastructure)}
+        shown = [instance_of(one) for one in self._api.pages("compute", "/servers/detail", "servers", query)]
+        return [one for one in shown if one and infrastructure in {None, one.infrastructure}]
+
+    def _whole(self, infrastructure: str) -> tuple[Instance, ...]:
+        begun = self._clock()
+        found = self._listed(infrastructure)
+        return self._keep(infrastructure, View({one.id: one for one in found}, begun, begun), begun)
+
+    def _becoming(self, infrastructure: str, view: View) -> tuple[Instance, ...]:
+        begun, name = self._clock(), name_filter(infrastructure)
+        if begun - view.errors >= LONGEST_HOPE:
+            view = replace(view, errors=begun)
+            failed = {one["id"] for one in self._brief(name, status="ERROR")}
+            if failed != {id_ for id_, one in view.servers.items() if one.status == "error"}:
+                return self._whole(infrastructure)
+        active = {one["id"] for one in self._brief(name, status="ACTIVE")}
+        waiting = {id_ for id_, one in view.servers.items() if one.status != "error"}
+        if active - view.servers.keys() or waiting <= active:
+            return self._whole(infrastructure)
+        servers = {id_: replace(one, status="active") if id_ in active else one for id_, one in view.servers.items()}
+        return self._keep(infrastructure, replace(view, servers=servers), begun)
+
+    def _remaining(self, infrastructure: str, view: View) -> tuple[Instance, ...]:
+        begun = self._clock()
+        there = {one["id"] for one in self._brief(name_filter(infrastructure))}
+        if there - view.servers.keys():
+            return self._whole(infrastructure)
+        servers = {id_: one for id_, one in view.servers.items() if id_ in there}
+        return self._keep(infrastructure, replace(view, servers=servers), begun)
+
+    def _keep(self, infrastructure: str, view: View, begun: float) -> tuple[Instance, ...]:
+        now = self._clock()
+        self._views[infrastructure] = replace(view, next=now + max(SHORTEST, SHARE * (now - begun)))
+        return tuple(view.servers.values())
+
+    def _brief(self, name: str, **query: str) -> Sequence[Json]:
+        return self._api.pages("compute", "/servers", "servers", {"name": name, **query})
+
+    # changing
+
+    def create(
+        self, specs: Sequence[NodeSpec], around: Surroundings, flavor: Callable[[NodeSpec], str]
+    ) -> tuple[Instance, ...]:
+        """Request these servers, in one call for all that are equal; return them and those that are there already."""
+        if not specs:
+            return ()
+        infrastructure = specs[0].infrastructure
+        with self._lock:
+            view, now = self._views.get(infrastructure), self._clock()
+            fresh = view is not None and now - view.whole < LONGEST_BLIND
+            there = {one.token: one for one in (self.list(infrastructure) if fresh else self._whole(infrastructure))}
+            new = batches(missing_from(there, specs))
+            there |= self._create_all([partial(self._create, batch, around, flavor) for batch in new], new)
+            self._add(infrastructure, there.values())
+        return tuple(there[spec.token] for spec in specs if spec.token in there)
+
+    def _create_all(
+        self, calls: Sequence[Callable[[], Sequence[Instance]]], new: Sequence[Sequence[NodeSpec]]
+    ) -> dict[str, Instance]:
+        """Make the calls; if only some fail, their servers are in error. Raises the error if all fail."""
+        made: dict[str, Instance] = {}
+        errors: list[ProviderError] = []
+        for call, specs in zip(calls, new, strict=True):
+            try:
+                made |= {one.token: one for one in call()}
+            except ProviderError as error:
+                errors.append(error)
+                made |= {spec.token: _failed(spec, error) for spec in specs}
+        if errors and len(errors) == len(calls):
+            raise errors[0]
+        return made
+
+    def _create(
+        self, specs: Sequence[NodeSpec], around: Surroundings, flavor: Callable[[NodeSpec], str]
+    ) -> Sequence[Instance]:
+        body, batch = create_body(specs, flavor(specs[0]), around), Batch.of(specs)
+        infrastructure, tokens = batch.infrastructure, {spec.token for spec in specs}
+
+        def there() -> Json | None:
+            found = [one for one in self._listed(infrastructure) if one.token in tokens]
+            return {"instances": found} if found else None
+
+        made = self._api.post("compute", "/servers", body, there)
+        if "instances" in made:
+            return list(made["instances"])
+        if len(specs) == 1:
+            name = body["server"]["name"]
+            return [one for one in [requested(batch, {"id": made["server"]["id"], "name": name})] if one]
+        return self._numbered(batch, body["server"]["name"])
+
+    def _numbered(self, batch: Batch, name: str) -> Sequence[Instance]:
+        """Return the servers of a call that many came from, by their names; nova tells the id of the first only."""
+        known = self._views[batch.infrastructure].servers
+        shown = [one for one in self._brief(f"^{name}-[0-9]+$") if one["id"] not in known]
+        found = [one for one in (requested(batch, item) for item in shown) if one]
+        if len(shown) == len({one.token for one in found}) == len(batch.nodes):
+            return found
+        tokens = {node.token for node in batch.nodes}
+        return [one for one in self._listed(batch.infrastructure) if one.token in tokens]
+
+    def _add(self, infrastructure: str, servers: Iterable[Instance]) -> None:
+        view = self._views[infrastructure]
+        known = {one.id: one for one in servers if one.id}
+        self._views[infrastructure] = replace(view, servers={**view.servers, **known})
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Request the end of these servers."""
+        self._each(ids, lambda id_: self._api.delete("compute", f"/servers/{id_}"))
+        self._mark_deleting(ids)
+
+    def act(self, ids: Sequence[str], action: str) -> None:
+        """Request the same of these servers; one that is gone, or does it already, is quiet."""
+        body: Json = {action: None}
+        self._each(ids, lambda id_: self._api.act("compute", "POST", f"/servers/{id_}/action", body, {404, 409}))
+        self.forget(ids)
+
+    @staticmethod
+    def _each(ids: Iterable[str], call: Callable[[str], object]) -> None:
+        Together.all([partial(call, id_) for id_ in dict.fromkeys(ids)])
+
+    def _mark_deleting(self, ids: Iterable[str]) -> None:
+        gone = set(ids)
+        with self._lock:
+            for key, view in self._views.items():
+                servers = {
+                    id_: replace(one, status="deleting") if id_ in gone else one for id_, one in view.servers.items()
+                }
+                self._views[key] = replace(view, servers=servers, next=0.0)
+
+
+def _failed(spec: NodeSpec, error: ProviderError) -> Instance:
+    return Instance(
+        "", spec.infrastructure, spec.group, spec.index, spec.name, spec.token, status="error", message=str(error)
+    )
