@@ -1,0 +1,63 @@
+"""udocker's command line for one container. Runs without any privilege, as the user."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from pathlib import Path
+
+from im_batch.faults import BatchError
+from im_batch.places import home
+
+_WAIT = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
+"""A shell of the image waits for the program: proot would turn every signal that ends a program into exit code 255."""
+
+
+def folder(container: str) -> Path:
+    """Return where udocker keeps a container of this user."""
+    return Path(os.environ.get("UDOCKER_DIR") or home() / ".udocker") / "containers" / container
+
+
+def configuration(container: str) -> dict[str, object]:
+    """Return what the image says of its program, variables and folder. Raises :class:`BatchError`."""
+    try:
+        known = json.loads((folder(container) / "container.json").read_text())
+    except (OSError, ValueError):
+        raise BatchError(f"there is no container {container}", "prepare its image again") from None
+    found = known.get("config") or known.get("Config") or {}
+    return found if isinstance(found, dict) else {}
+
+
+def program(config: dict[str, object], command: list[str], entrypoint: str | None) -> list[str]:
+    """Return the words that run, as Docker decides: the entry point, then the command or the image's own."""
+    own_entry = _words(config.get("Entrypoint"))
+    entry = own_entry if entrypoint is None else _words(entrypoint)
+    tail = command or ([] if entrypoint is not None else _words(config.get("Cmd")))
+    if not entry + tail:
+        raise BatchError("the image names no program", "give one after the image")
+    return entry + tail
+
+
+def _words(value: object) -> list[str]:
+    if isinstance(value, str):
+        return ["/bin/sh", "-c", value] if " " in value else [value] if value else []
+    return [str(word) for word in value] if isinstance(value, list) else []
+
+
+def command_line(
+    container: str, words: list[str], *, mounts: list[tuple[str, str]], variables: dict[str, str], directory: str
+) -> list[str]:
+    """Return the command line of the container; ``mounts`` are pairs of source and target."""
+    shell = folder(container) / "ROOT" / "bin" / "sh"
+    has_shell = shell.exists() or shell.is_symlink()
+    return [
+        *("udocker", "-q", "run", "--nobanner", "--entrypoint=", "--hostauth"),
+        f"--user={pwd.getpwuid(os.getuid()).pw_name}",
+        *(f"--volume={source}:{target}" for source, target in mounts),
+        *(f"--env={name}={value}" for name, value in variables.items()),
+        f"--workdir={directory}",
+        container,
+        *(_WAIT if has_shell else ()),
+        *words,
+    ]

@@ -1,0 +1,169 @@
+"""What Slurm calls: ``prolog`` and ``epilog`` as root on each node, ``collect`` as Slurm's own user on the front-end.
+
+Root writes to and removes from its own folders only, and reads one file that a user may have written: it lies in a
+folder of root's, so it cannot be a link, and it is data, never code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from im_batch import places, slurm, usage
+from im_batch.records import append
+
+_PATIENCE = 60.0
+_LONGEST_REPORT = 4096
+
+
+def prolog() -> int:
+    """Make the job's scratch folder, and pin its control groups."""
+    job, user, _ = _job()
+    scratch = places.scratch(job)
+    scratch.mkdir(mode=0o711, parents=True, exist_ok=True)
+    for name in ("tmp", "report"):
+        path = scratch / name
+        if name == "tmp":
+            path.mkdir(mode=0o700, exist_ok=True)
+        else:
+            path.touch(mode=0o600)
+        os.chown(path, user, pwd.getpwuid(user).pw_gid, follow_symlinks=False)
+    usage.pin(usage.groups(int(job), user))
+    return 0
+
+
+def epilog() -> int:
+    """Tell the front-end what the job used, and leave nothing of it on the node. Comes after a kill as well."""
+    job, user, node = _job()
+    scratch = places.scratch(job)
+    groups = usage.groups(int(job), user)
+    used = usage.read(groups)
+    claimed = claims(scratch / "report")
+    told = {**asdict(used), **{key: value for key, value in claimed.items() if key != "oom_kills"}}
+    told["oom_kills"] = max(used.oom_kills or 0, claimed.get("oom_kills") or 0)
+    usage.unpin(groups)
+    shutil.rmtree(scratch, ignore_errors=True)
+    send(f"{job}-{node}", told)
+    return 0
+
+
+def claims(report: Path) -> dict[str, int | float]:
+    """Return the numbers of the job's own report; anything else that is in it is passed over."""
+    allowed = ("code", "started", "ended", "oom_kills", "read_bytes", "written_bytes")
+    try:
+        with os.fdopen(os.open(report, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
+            found = json.loads(file.read(_LONGEST_REPORT))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: found[key] for key in allowed if type(found.get(key)) in {int, float}}
+
+
+def send(name: str, told: dict[str, object]) -> None:
+    """Leave a message in the shared home, as Slurm's own user, whom the shared home may know better than root."""
+    account = pwd.getpwnam("slurm")
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            os.setgroups([])
+            os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
+            os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+            new = places.MAIL / f"{name}.new"
+            new.write_text(json.dumps(told))
+            new.rename(places.MAIL / f"{name}.json")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def _job() -> tuple[str, int, str]:
+    environment = os.environ
+    return str(int(environment["SLURM_JOB_ID"])), int(environment["SLURM_JOB_UID"]), environment["SLURMD_NODENAME"]
+
+
+def collect() -> int:
+    """Write the record of a job that ended. Slurm waits for us, so the work goes on in a process of its own."""
+    job = int(os.environ["SLURM_JOB_ID"])
+    nodes = hosts(os.environ.get("SLURM_JOB_NODELIST", ""))
+    if os.fork() == 0:
+        os.setsid()
+        with Path(os.devnull).open("r+b") as nothing:
+            for stream in (0, 1, 2):
+                os.dup2(nothing.fileno(), stream)
+        with contextlib.suppress(Exception):
+            _collect(job, nodes)
+        os._exit(0)
+    return 0
+
+
+def _collect(job: int, nodes: list[str]) -> None:
+    mails = [places.MAIL / f"{job}-{node}.json" for node in nodes]
+    limit = time.monotonic() + _PATIENCE
+    while not all(mail.exists() for mail in mails) and time.monotonic() < limit:
+        time.sleep(0.1)
+    told = []
+    for mail in mails:
+        with contextlib.suppress(OSError, ValueError):
+            told.append(json.loads(mail.read_text()))
+            mail.unlink()
+    known = slurm.show(job)
+    while known.get("JobState", "COMPLETED") not in slurm.OVER and time.monotonic() < limit + _PATIENCE:
+        time.sleep(0.2)
+        known = slurm.show(job)
+    record = summary(job, known, told)
+    append(record)
+    if places.settings().get("database"):
+        note = json.dumps({key: value for key, value in record.items() if key in _NOTED}, separators=(",", ":"))
+        slurm.ask("scontrol", "update", f"JobId={job}", f"AdminComment={note}")
+
+
+_NOTED = ("image", "code", "cpu_seconds", "peak_memory", "read_bytes", "written_bytes", "oom_kills")
+
+
+def summary(job: int, known: dict[str, str], told: list[dict[str, object]]) -> dict[str, object]:
+    """Return the record of a job: what Slurm says of it, and the sum of what its nodes told."""
+    name, _, number = known.get("UserId", "").partition("(")
+    words = known.get("Comment", "").split(" ", 2)
+    ours = len(words) == 3 and words[0] == "im-batch"
+    state = known.get("JobState", "UNKNOWN")
+    oom = int(_total(told, "oom_kills") or 0)
+    return {
+        "job": job,
+        "user": name,
+        "uid": int(number.rstrip(")") or -1),
+        "container": words[1] if ours else "",
+        "image": words[2] if ours else "",
+        "name": known.get("JobName", ""),
+        "state": state,
+        "code": slurm.exit_code(known),
+        "started": known.get("StartTime", ""),
+        "ended": known.get("EndTime", ""),
+        "nodes": known.get("NodeList", ""),
+        "cpus": int(known.get("NumCPUs", "0").split("-")[0] or 0),
+        "cpu_seconds": _total(told, "cpu_seconds"),
+        "peak_memory": max((int(str(each["peak_memory"])) for each in told if each.get("peak_memory")), default=None),
+        "read_bytes": _total(told, "read_bytes"),
+        "written_bytes": _total(told, "written_bytes"),
+        "oom_kills": max(oom, int(state == "OUT_OF_MEMORY")),
+    }
+
+
+def _total(told: list[dict[str, object]], key: str) -> float | None:
+    found = [float(str(each[key])) for each in told if each.get(key) is not None]
+    total = round(sum(found), 3)
+    return None if not found else int(total) if total == int(total) else total
+
+
+def hosts(listing: str) -> list[str]:
+    """Return the names in Slurm's short form of a list."""
+    if not listing:
+        return []
+    done = subprocess.run(["scontrol", "show", "hostnames", listing], capture_output=True, text=True, check=False)
+    return done.stdout.split()

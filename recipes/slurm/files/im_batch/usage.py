@@ -1,0 +1,95 @@
+"""What a job used, from its control group, which outlives the job because we put an empty folder into it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+PIN = "im"
+_ROOT = Path("/sys/fs/cgroup")
+_VERSION_1 = ("memory", "cpuacct", "cpuset", "freezer")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Processor seconds, the most memory at a time (bytes), how often memory ran out; None where nobody counts."""
+
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+    oom_kills: int | None = None
+
+
+def groups(job: int, user: int, root: Path = _ROOT) -> list[Path]:
+    """Return the control groups of a job, one per hierarchy; they may not exist yet.
+
+    Slurm's name for its part of a hierarchy depends on how it was built: it is looked for.
+    """
+    found = []
+    for controller in _VERSION_1:
+        found += [part / f"uid_{user}/job_{job}" for part in _slurms(root / controller)]
+    for scope in (*root.glob("system.slice/*slurmstepd.scope"), *root.glob("*slurmstepd.scope")):
+        found.append(scope / f"job_{job}")
+    return found
+
+
+def _slurms(hierarchy: Path) -> list[Path]:
+    return [hierarchy / "slurm", *hierarchy.glob("slurm_*")] if hierarchy.is_dir() else []
+
+
+def pin(places: list[Path]) -> None:
+    """Keep the groups in being beyond the job's end. A hierarchy that cannot be pinned is not counted."""
+    for place in places:
+        if place.parents[1].is_dir():
+            with contextlib.suppress(OSError):
+                (place / PIN).mkdir(parents=True, exist_ok=True)
+
+
+def unpin(places: list[Path]) -> None:
+    """Let go; empty groups are removed."""
+    for place in places:
+        for folder in (place / PIN, place):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def read(places: list[Path]) -> Usage:
+    """Read what the kernel counted. Both versions of control groups are understood."""
+    cpu = memory = oom = None
+    for place in places:
+        cpu = _number(place / "cpuacct.usage", 1e-9) or _field(place / "cpu.stat", "usage_usec", 1e-6) or cpu
+        memory = _number(place / "memory.max_usage_in_bytes") or _number(place / "memory.peak") or memory
+        killed = _field(place / "memory.events", "oom_kill")
+        oom = killed if killed is not None else oom
+    return Usage(
+        None if cpu is None else round(cpu, 3),
+        None if memory is None else int(memory),
+        None if oom is None else int(oom),
+    )
+
+
+def own_oom_kills(root: Path = _ROOT, process: str = "/proc/self/cgroup") -> int | None:
+    """Return how many processes of our own group were ended for lack of memory (version 1 counts only there)."""
+    with contextlib.suppress(OSError):
+        for line in Path(process).read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if "memory" in controllers.split(","):
+                killed = _field(root / "memory" / path.lstrip("/") / "memory.oom_control", "oom_kill")
+                return None if killed is None else int(killed)
+    return None
+
+
+def _number(path: Path, unit: float = 1) -> float | None:
+    try:
+        return int(path.read_text()) * unit
+    except (OSError, ValueError):
+        return None
+
+
+def _field(path: Path, name: str, unit: float = 1) -> float | None:
+    with contextlib.suppress(OSError, ValueError):
+        for line in path.read_text().splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value) * unit
+    return None
