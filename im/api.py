@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 from im.config import Settings
 from im.errors import ImError, InputError, UnknownName
@@ -31,6 +31,7 @@ from im.topology.model import Topology
 
 if TYPE_CHECKING:
     from im.engine.operations import Collected, Engine
+    from im.jobs.launch import MpiOptions
     from im.providers.base import Provider
     from im.sources.load import Reading
     from im.store.repository import InfrastructureRecord, Store
@@ -298,22 +299,27 @@ class LocalManager:
         ranks: int,
         image: str,
         words: Sequence[str],
-        engine: str = "",
-        files: Path | None = None,
-        environment: Mapping[str, str] | None = None,
+        **options: Unpack[MpiOptions],
     ) -> int:
         """Run an MPI program, every rank in a container; return its exit code. Raises ``JobError``, ``InputError``."""
         from im.jobs.mpi import MpiJob, run
 
-        job = MpiJob(
-            ranks=ranks,
-            image=image,
-            engine=engine,
-            argv=tuple(words),
-            files=files,
-            env=dict(environment or {}),
-        )
-        return run(self.cluster(name), job, emit=self.emit)
+        return run(self.cluster(name), MpiJob(ranks, image, tuple(words), **options), emit=self.emit)
+
+    def mpi_commands(
+        self,
+        name: str,
+        *,
+        ranks: int,
+        image: str,
+        words: Sequence[str],
+        **options: Unpack[MpiOptions],
+    ) -> Sequence[str]:
+        """Return the command lines that :meth:`mpi_run` would perform, each with its node; nothing is changed."""
+        from im.jobs.launch import MpiJob
+        from im.jobs.rehearsal import commands
+
+        return commands(self.cluster(name), MpiJob(ranks, image, tuple(words), **options))
 
     def _node(self, name: str, node: str | None, cluster: Cluster | None = None) -> Node:
         cluster = cluster or self.cluster(name)

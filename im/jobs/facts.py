@@ -28,7 +28,7 @@ class ClusterFacts:
     """The cluster from a job's point of view.
 
     ``network``: interface name or CIDR that ranks talk over ("" = let MPI choose). ``modes``: container engine to
-    execution mode. ``images``: containers that are prepared on the front-end, by name.
+    execution mode. ``images``: the records of what is prepared, by name; what is known of each one's MPI is in ``mpi``.
     """
 
     home: str
@@ -37,7 +37,7 @@ class ClusterFacts:
     network: str = ""
     mpi: Mapping[str, str] = field(default_factory=dict)
     modes: Mapping[str, str] = field(default_factory=dict)
-    images: tuple[str, ...] = ()
+    images: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
     def workers(self) -> tuple[Member, ...]:
@@ -52,7 +52,7 @@ def read(path):
     except FileNotFoundError: return {}
 home = pathlib.Path.home()
 print(json.dumps({"home": str(home), "cluster": read("/etc/im/cluster.json"), "engine": read("/etc/im/engine.json"),
-                  "images": [file.stem for file in (home / ".im/images").glob("*.json")]}))
+                  "images": {file.stem: read(file) for file in (home / ".im/images").glob("*.json")}}))
 """
 
 
@@ -92,7 +92,7 @@ def parse(answer: Mapping[str, Mapping[str, object]]) -> ClusterFacts:
             for engine, facts in answer["engine"].items()
             if "mode" in _mapping(facts)
         },
-        images=tuple(map(str, _list(answer.get("images")))),
+        images={name: _mapping(record) for name, record in _mapping(answer.get("images")).items()},
     )
 
 

@@ -25,13 +25,15 @@ _ROOT = {"bin", "usr", "etc", "lib", "opt", "sbin"}
 class Image:
     """An image as the user named it. ``archive`` is None for what a registry holds.
 
-    ``digest`` (sha256) is the archive's, or for a registry that of the name.
+    ``digest`` (sha256) is the archive's, or for a registry that of the name. ``bare``: it has no system of its own, but
+    borrows the node's.
     """
 
     reference: str
     kind: Kind
     digest: str
     archive: Path | None = None
+    bare: bool = False
 
     @property
     def container(self) -> str:

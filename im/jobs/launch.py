@@ -1,25 +1,21 @@
-"""What is decided about an MPI job before anything happens: places, engine, command line. Pure.
-
-The image brings the program and an MPI library of the cluster's family; the launcher is the nodes' own (*hybrid*).
-"""
+"""What is decided about an MPI job before anything happens: places, engine, mode. Pure."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from im.errors import InputError
-from im.jobs.engines import ContainerEngine, Rank, choose
+from im.jobs.choice import Mode, choose_mode, library
+from im.jobs.engines import ContainerEngine, Inside, Mount, choose
 from im.jobs.facts import ClusterFacts
 from im.jobs.placement import Share, place
 
 if TYPE_CHECKING:
     from im.plan.model import Cluster
-
-_AGENT = ("ssh", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +23,9 @@ class MpiJob:
     """One run of an MPI program.
 
     ``image``: an archive file, or a registry's name. ``engine`` "" = the cluster's first. ``files``: a folder (or file)
-    that becomes the content of the ranks' working folder. ``tags``: each line of output starts with its rank.
+    that becomes the content of the job's folder. ``folder``: where the ranks start, from the job's folder. ``user``:
+    theirs in the container, "" = the cluster's. ``limit``: seconds that it may take, 0 = for ever. ``tags``: each line
+    of output starts with its rank. ``mode`` auto = by evidence, see :mod:`im.jobs.choice`.
     ``patience``: the job is stopped after so many seconds without a sign of life from this client; ``grace``: seconds
     between a polite end and a hard one.
     """
@@ -38,27 +36,58 @@ class MpiJob:
     engine: str = ""
     files: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    folder: str = ""
+    user: str = ""
+    limit: float = 0.0
     tags: bool = False
+    mode: Literal["auto", "hybrid", "inside"] = "auto"
     identifier: str = field(default_factory=lambda: secrets.token_hex(4))
     patience: float = 60.0
     grace: float = 3.0
 
 
+class MpiOptions(TypedDict, total=False):
+    """What a caller may say of a job besides ranks, image and program; see :class:`MpiJob`."""
+
+    engine: str
+    files: Path | None
+    env: Mapping[str, str]
+    mounts: tuple[Mount, ...]
+    folder: str
+    user: str
+    limit: float
+    tags: bool
+    mode: Literal["auto", "hybrid", "inside"]
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A job with everything that was decided about it; ``binds`` are more folders of the nodes that ranks see."""
+    """A job with everything that was decided about it; ``launcher`` is the image's own, for the mode *inside*."""
 
     job: MpiJob
     facts: ClusterFacts
     engine: ContainerEngine
     container: str
     shares: tuple[Share, ...]
-    binds: tuple[str, ...] = ()
+    mode: Mode = "hybrid"
+    family: str = "openmpi"
+    launcher: str = "mpirun"
 
     @property
     def folder(self) -> str:
-        """The ranks' working folder, in the shared home."""
+        """The job's folder, in the shared home."""
         return f"{self.facts.home}/jobs/{self.job.identifier}"
+
+    @property
+    def start(self) -> str:
+        """The folder that ranks start in."""
+        return str(PurePosixPath(self.folder) / self.job.folder)
+
+    @property
+    def inside(self) -> Inside:
+        """What each container of the job must have."""
+        return Inside(self.container, self.facts.home, self.start, self.job.mounts, self.job.user)
 
     @property
     def control(self) -> str:
@@ -75,47 +104,20 @@ def decide(cluster: Cluster, job: MpiJob, facts: ClusterFacts, container: str) -
     """Place the ranks and choose the engine. Raises :class:`im.errors.InputError`."""
     if not job.argv:
         raise InputError("there is no program to run", where="mpi run", hint="give it after --")
-    if facts.mpi.get("family") != "openmpi":
-        hint = "add it to the template and deploy it again"
-        raise InputError("the sub-cluster has no Open MPI", where=cluster.name, hint=hint)
     if len(facts.members) > 1 and "/home" not in cluster.shared:
         hint = "let the template share it between all nodes"
         raise InputError("the nodes do not share /home, where jobs and images lie", where=cluster.name, hint=hint)
     shares = place(job.ranks, facts.workers)
-    return Launch(job, facts, choose(job.engine, facts.engines), container, shares)
+    engine = choose(job.engine, facts.engines)
+    if any(mount.read_only for mount in job.mounts) and not engine.read_only_mounts:
+        raise InputError(f"{engine.name} cannot mount read-only", where="--mount", hint="leave out :ro")
+    return Launch(job, facts, engine, container, shares)
 
 
-def command_line(launch: Launch) -> tuple[str, ...]:
-    """Return the ``mpirun`` command line."""
-    job = launch.job
-    network = launch.facts.network
-    rank = Rank(launch.container, launch.facts.home, launch.folder, launch.binds)
-    return (
-        "mpirun",
-        *("--host", ",".join(f"{share.node}:{share.ranks}" for share in launch.shares)),
-        *("-np", str(job.ranks)),
-        *(("--mca", "btl_tcp_if_include", network, "--mca", "oob_tcp_if_include", network) if network else ()),
-        *("--mca", "btl_vader_single_copy_mechanism", "none"),
-        *("--mca", "orte_launch_agent", f"env IM_JOB={job.identifier} orted"),
-        *("--bind-to", launch.facts.mpi.get("binding") or "none"),
-        *(("--tag-output",) if job.tags else ()),
-        *(word for name in ("IM_JOB", "IM_JOB_ENV", *sorted(job.env)) for word in ("-x", name)),
-        *launch.engine.rank(rank),
-        *job.argv,
-    )
-
-
-def description(launch: Launch, front_end: str) -> dict[str, object]:
-    """Return what the supervisor on the front-end must know."""
-    job = launch.job
-    return {
-        "id": job.identifier,
-        "argv": command_line(launch),
-        "env": {**job.env, "IM_JOB_ENV": " ".join(f"-e {name}" for name in sorted(job.env))},
-        "directory": launch.folder,
-        "here": front_end,
-        "nodes": launch.nodes,
-        "agent": _AGENT,
-        "patience": job.patience,
-        "grace": job.grace,
-    }
+def with_mode(launch: Launch, known: Mapping[str, str]) -> tuple[Launch, str]:
+    """Choose the mode by what is ``known`` of the image's MPI; return the reason, too."""
+    image = library(known)
+    mode, reason = choose_mode(launch.job.mode, library(launch.facts.mpi), image)
+    if mode == "hybrid":
+        return launch, reason
+    return replace(launch, mode=mode, family=image.family, launcher=image.launcher), reason

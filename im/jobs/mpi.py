@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from im.errors import JobError
+from im.jobs.command import control_files, description
 from im.jobs.facts import survey
 from im.jobs.images import recognise
-from im.jobs.launch import Launch, MpiJob, decide, description
-from im.jobs.preparation import ensure
-from im.jobs.remote import source
+from im.jobs.launch import Launch, MpiJob, decide, with_mode
+from im.jobs.preparation import ensure, known_mpi
 from im.jobs.session import TIME_OVER, Output, attend
 from im.jobs.teller import Teller
 from im.ssh import connection
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from im.plan.model import Cluster
 
 INTERRUPTED = 130
+LIMITED = 124
 
 __all__ = ["MpiJob", "perform", "run"]
 
@@ -41,7 +42,10 @@ def run(cluster: Cluster, job: MpiJob, *, emit: Emit, stdout: Output = None, std
     image = recognise(job.image)
     facts = survey(cluster)
     launch = decide(cluster, job, facts, image.container)
-    ensure(cluster, facts, launch.engine, image, nodes=launch.nodes, emit=emit)
+    record = ensure(cluster, facts, launch.engine, image, nodes=launch.nodes, emit=emit)
+    launch, reason = with_mode(launch, known_mpi(record))
+    tell = Teller(emit, cluster.infrastructure, "job", job.identifier, "job")
+    tell("progress", "mode", f"{launch.mode}: {reason}")
     return perform(cluster, launch, emit=emit, stdout=stdout, stderr=stderr)
 
 
@@ -64,7 +68,7 @@ def perform(
     placed = ", ".join(f"{share.node} {share.ranks}" for share in launch.shares)
     tell("started", "job-started", f"{launch.job.ranks} ranks ({placed}) in {launch.folder}")
     folder, control = shlex.quote(launch.folder), shlex.quote(launch.control)
-    line = f"mkdir -p {folder} && exec python3 {control}/supervisor.py run {control}"
+    line = f"mkdir -p {folder} {shlex.quote(launch.start)} && exec python3 {control}/supervisor.py run {control}"
     prefix = connection.command(cluster, cluster.front_end, user=cluster.user)
     code = attend([*prefix, "--", line], stdout=stdout, stderr=stderr, limit=limit, stop=stop)
     result = _outcome(cluster, launch, code)
@@ -74,8 +78,13 @@ def perform(
 
 
 def exit_code(result: Mapping[str, object]) -> int:
-    """Return the program's exit code; after a Ctrl-C 130, as in a shell: mpirun then says 1 for any program."""
+    """Return the program's exit code.
+
+    After a Ctrl-C it is 130, as in a shell (mpirun then says 1 for any program); after the limit of time 124.
+    """
     code = int(str(result["code"]))
+    if result["reason"] == "limit":
+        return LIMITED
     return INTERRUPTED if code and result["reason"] in {"interrupt", "stop"} else code
 
 
@@ -87,7 +96,9 @@ def _stage(cluster: Cluster, launch: Launch) -> None:
         put(cluster, cluster.front_end, files, target, user=cluster.user)
     with tempfile.TemporaryDirectory(prefix="im-job-") as name:
         folder = Path(name)
-        (folder / "supervisor.py").write_text(source("supervisor"))
+        for program, text in control_files(launch).items():
+            (folder / program).write_text(text)
+            (folder / program).chmod(0o755)
         (folder / "job.json").write_text(json.dumps(description(launch, cluster.front_end.name)))
         put(cluster, cluster.front_end, folder, launch.control, user=cluster.user)
 

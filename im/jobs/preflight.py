@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from im.errors import ImError, PreflightError
 from im.jobs.diagnosis import Problem, mesh_problems, mpi_problem
-from im.jobs.engines import choose
+from im.jobs.engines import Mount, choose
 from im.jobs.facts import survey
 from im.jobs.images import Image
 from im.jobs.launch import Launch, MpiJob
@@ -123,11 +123,12 @@ def _skipped(reason: str) -> Verdict:
 def _run_ranks(cluster: Cluster, facts: ClusterFacts, emit: Emit, stop: threading.Event) -> Problem | None:
     engine = choose("", facts.engines)
     shares = spread(RANKS, facts.workers)
-    job = MpiJob(RANKS, "preflight", ("/usr/bin/python3", "-c", source("mpi_check"), MARKER))
+    mounts = tuple(Mount(path, path) for path in BORROWED)
+    job = MpiJob(RANKS, "preflight", ("/usr/bin/python3", "-c", source("mpi_check"), MARKER), mounts=mounts)
     with tempfile.TemporaryDirectory(prefix="im-preflight-") as name:
         folder = Path(name)
         image = tiny_image(folder)
-        launch = Launch(job, facts, engine, image.container, shares, BINDS)
+        launch = Launch(job, facts, engine, image.container, shares)
         ensure(cluster, facts, engine, image, nodes=launch.nodes, emit=emit)
         with (folder / "out").open("w+") as output, (folder / "err").open("w+") as errors:
             outputs = {"stdout": output.fileno(), "stderr": errors.fileno()}
@@ -144,7 +145,7 @@ def what_mpi_misses(topology: Topology) -> str:
     return " and no ".join(name for capability, name in names.items() if capability not in provided)
 
 
-BINDS = ("/usr", "/etc/alternatives", "/etc/ld.so.cache", "/etc/openmpi")
+BORROWED = ("/usr", "/etc/alternatives", "/etc/ld.so.cache", "/etc/openmpi")
 """What the tiny image borrows from the node."""
 
 _FOLDERS = ("dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "usr", "var")
@@ -162,7 +163,7 @@ def tiny_image(folder: Path) -> Image:
         archive.addfile(_member(MARKER.lstrip("/"), tarfile.REGTYPE))
     path = folder / "preflight.tar"
     path.write_bytes(content.getvalue())
-    return Image("the preflight's image", "rootfs", hashlib.sha256(content.getvalue()).hexdigest(), path)
+    return Image("the preflight's image", "rootfs", hashlib.sha256(content.getvalue()).hexdigest(), path, bare=True)
 
 
 def _member(name: str, kind: bytes, link: str = "") -> tarfile.TarInfo:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING
 
 from im.errors import JobError
+from im.jobs.engines import Inside
 from im.jobs.remote import source
 from im.jobs.teller import Teller
 from im.ssh.connection import command, ssh_error
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from im.events import Emit
-    from im.jobs.engines import ContainerEngine
+    from im.jobs.engines import ContainerEngine, Steps
     from im.jobs.facts import ClusterFacts
     from im.jobs.images import Image
     from im.plan.model import Cluster, Node
@@ -24,18 +26,47 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 
 
+Record = Mapping[str, object]
+
+
 def ensure(
     cluster: Cluster, facts: ClusterFacts, engine: ContainerEngine, image: Image, *, nodes: tuple[str, ...], emit: Emit
-) -> None:
-    """Make the container of ``image`` ready for ``nodes``; at once if it is. Raises :class:`im.errors.JobError`."""
+) -> Record:
+    """Make the container of ``image`` ready for ``nodes``, at once if it is; return what is known of it.
+
+    Each node that keeps images of its own gets it; the front-end always does. Raises :class:`im.errors.JobError`.
+    """
+    tell = Teller(emit, cluster.infrastructure, "job", image.container, "image")
+    records = [
+        facts.images.get(name) or _make(cluster, place, request(facts, engine, image, name), image, tell)
+        for place, name in names(cluster, engine, image, nodes).items()
+    ]
+    return records[0]
+
+
+def known_mpi(record: Record) -> dict[str, str]:
+    """Return what a record tells of the image's MPI library."""
+    known = record.get("mpi")
+    return {str(key): str(value) for key, value in known.items()} if isinstance(known, dict) else {}
+
+
+def names(cluster: Cluster, engine: ContainerEngine, image: Image, nodes: tuple[str, ...]) -> dict[str, str]:
+    """Return the nodes that must have the image, the front-end first, each with the name of its record."""
     first = cluster.front_end.name
-    for place in dict.fromkeys((first, *nodes)) if engine.per_node else (first,):
-        name = record_name(engine, image, place)
-        if name not in facts.images:
-            tell = Teller(emit, cluster.infrastructure, "job", image.container, "image")
-            tell("started", "image-preparing", f"{image.reference} for {engine.name} on {place}")
-            _prepare(cluster, cluster.node(place), request(facts, engine, image, name), image, tell)
-            tell("finished", "image-ready", f"{image.reference} on {place}")
+    places = dict.fromkeys((first, *nodes)) if engine.per_node else (first,)
+    return {place: record_name(engine, image, place) for place in places}
+
+
+def _make(cluster: Cluster, place: str, wanted: Mapping[str, object], image: Image, tell: Teller) -> Record:
+    tell("started", "image-preparing", f"{image.reference} on {place}")
+    record = _prepare(cluster, cluster.node(place), wanted, image, tell)
+    tell("finished", "image-ready", f"{image.reference} on {place}")
+    return record
+
+
+def missing(facts: ClusterFacts, places: Mapping[str, str]) -> dict[str, str]:
+    """Return those of ``places`` (node: record) that do not have the image yet."""
+    return {place: name for place, name in places.items() if name not in facts.images}
 
 
 def record_name(engine: ContainerEngine, image: Image, node: str) -> str:
@@ -46,19 +77,43 @@ def record_name(engine: ContainerEngine, image: Image, node: str) -> str:
 
 def request(facts: ClusterFacts, engine: ContainerEngine, image: Image, name: str) -> dict[str, object]:
     """Return what :mod:`im.jobs.remote.prepare` is asked for; paths are relative to the home."""
-    archive = f".im/images/{image.digest}.tar" if image.archive else ""
     return {
         "record": f".im/images/{name}.json",
-        "archive": archive,
+        "archive": archive_path(image),
         "size": image.archive.stat().st_size if image.archive else 0,
         "keep": engine.per_node,
-        "steps": engine.prepare(image, f"{facts.home}/{archive}", facts.modes.get(engine.name, "")),
+        "steps": steps(facts, engine, image),
         "discard": engine.discard(image),
-        "facts": {"image": image.reference, "digest": image.digest, "engine": engine.name},
+        "look": look(facts, engine, image),
+        "facts": {
+            "image": image.reference,
+            "digest": image.digest,
+            "engine": engine.name,
+            "container": image.container,
+            "kind": image.kind,
+        },
     }
 
 
-def _prepare(cluster: Cluster, node: Node, wanted: dict[str, object], image: Image, tell: Teller) -> None:
+def archive_path(image: Image) -> str:
+    """Return where an archive goes, below the home; "" if there is none."""
+    return f".im/images/{image.digest}.tar" if image.archive else ""
+
+
+def steps(facts: ClusterFacts, engine: ContainerEngine, image: Image) -> Steps:
+    """Return the command lines that make the image ready."""
+    return engine.prepare(image, f"{facts.home}/{archive_path(image)}", facts.modes.get(engine.name, ""))
+
+
+def look(facts: ClusterFacts, engine: ContainerEngine, image: Image) -> tuple[str, ...]:
+    """Return what tells the MPI library of an image; of one without system of its own there is nothing to tell."""
+    if image.bare:
+        return ()
+    inside = Inside(image.container, facts.home, facts.home)
+    return (*engine.run(inside), "/bin/sh", "-c", source("look_inside.sh"))
+
+
+def _prepare(cluster: Cluster, node: Node, wanted: Mapping[str, object], image: Image, tell: Teller) -> Record:
     line = shlex.join(["python3", "-c", source("prepare"), json.dumps(wanted)])
     with subprocess.Popen(
         [*command(cluster, node, user=cluster.user), "--", line],
@@ -74,6 +129,8 @@ def _prepare(cluster: Cluster, node: Node, wanted: dict[str, object], image: Ima
     if process.returncode:
         where = f"image {image.reference} on {node.name}"
         raise JobError(_reason(output, errors), where=where, hint="see docs/running-jobs.md, images")
+    record: Record = json.loads(output)
+    return record
 
 
 def _upload(archive: Path, stream: IO[bytes], tell: Teller) -> None:

@@ -6,5 +6,6 @@ from pathlib import Path
 
 
 def source(name: str) -> str:
-    """Return the text of the program ``name`` (``supervisor``, ``prepare``, ``mesh``, ``mpi_check``)."""
-    return (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+    """Return the text of the program ``name``: of ``name.py``, or of a file with another suffix if it is given."""
+    path = Path(__file__).parent / name
+    return (path if path.suffix else path.with_suffix(".py")).read_text(encoding="utf-8")

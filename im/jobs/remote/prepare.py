@@ -2,7 +2,9 @@
 
 ``prepare.py REQUEST`` with a JSON object: ``record`` (a file below the home; if it is there, all is done), ``archive``
 (a file below the home, or ""; its ``size`` bytes come on stdin unless it is there), ``keep`` (the archive stays),
-``steps`` and ``discard`` (command lines). Prints one JSON object; exit code 0 = ready, 1 = a step failed.
+``steps`` and ``discard`` (command lines), ``look`` (a command line that tells about the image in lines of "KEY VALUE",
+or nothing), ``facts`` (what the record shall hold besides). Prints the record as one JSON object, exit code 0; or an
+object with ``error``, exit code 1.
 """
 
 from __future__ import annotations
@@ -65,6 +67,15 @@ def discard(steps: list[list[str]]) -> None:
         )
 
 
+def look(line: list[str]) -> dict[str, str]:
+    """Return what a command line tells; nothing if it cannot run: an image needs no shell."""
+    if not line:
+        return {}
+    done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    pairs = (text.partition(" ") for text in done.stdout.decode(errors="replace").splitlines())
+    return {key: value for key, space, value in pairs if space}
+
+
 def prepare(request: dict[str, Any]) -> None:
     """Receive the archive, perform the steps, and write the record: the last thing of all."""
     record = Path.home() / request["record"]
@@ -85,7 +96,7 @@ def prepare(request: dict[str, Any]) -> None:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     new = record.with_suffix(".new")
-    new.write_text(json.dumps(request["facts"]))
+    new.write_text(json.dumps({**request["facts"], "mpi": look(request["look"])}))
     new.rename(record)
 
 
@@ -99,10 +110,10 @@ def main(text: str) -> int:
         try:
             if not record.exists():
                 prepare(request)
+            print(record.read_text())  # noqa: T201
         except (Failed, OSError) as error:
             print(json.dumps({"error": str(error)}))  # noqa: T201
             return 1
-    print(json.dumps({"ready": True}))  # noqa: T201
     return 0
 
 

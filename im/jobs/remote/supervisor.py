@@ -4,9 +4,12 @@
 ``FOLDER/status.json`` and exits with the command's code. It takes orders on stdin, one byte each: ``.`` the client
 lives, ``I`` interrupt, ``K`` stop now; end of file or a long silence means that the client is gone: stop now.
 
-``supervisor.py ward ID GRACE`` runs on every node of the job for as long as the job does. When its stdin ends, however
-that comes (the job is over, the supervisor was killed, the front-end is gone), it ends all processes that carry
-``IM_JOB=ID`` in their environment, with their children, and prints how many there were.
+A launcher that runs in a container cannot log in to nodes: it leaves letters in ``FOLDER/mail``, and we do it.
+
+``supervisor.py ward ID GRACE [CLEAN...]`` runs on every node of the job for as long as the job does. When its stdin
+ends, however that comes (the job is over, the supervisor was killed, the front-end is gone), it ends all processes that
+carry ``IM_JOB=ID`` in their environment, with their children, runs the command line ``CLEAN``, and prints how many
+there were.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -84,13 +88,16 @@ def sweep(job: str, grace: float) -> int:
     return len(seen)
 
 
-def ward(job: str, grace: float) -> int:
-    """Wait for the end of stdin, then sweep."""
+def ward(job: str, grace: float, clean: list[str]) -> int:
+    """Wait for the end of stdin, then sweep, and let the container engine clean up."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 4096):
         pass
     left = sweep(job, grace)
+    if clean:
+        quiet = subprocess.DEVNULL
+        subprocess.run(clean, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
     with contextlib.suppress(OSError):  # nobody may be left to be told
         os.write(1, str(left).encode())
     return 0
@@ -99,12 +106,14 @@ def ward(job: str, grace: float) -> int:
 class Wards:
     """One ward per node of a job, for as long as the job runs: all read from one pipe, which ends with us."""
 
-    def __init__(self, job: str, here: str, nodes: list[str], agent: list[str], grace: float) -> None:
-        program = ["python3", str(Path(__file__).resolve()), "ward", job, str(grace)]
+    def __init__(self, job: dict[str, Any], grace: float) -> None:
+        here = job["here"]
+        program = ["python3", str(Path(__file__).resolve()), "ward", job["id"], str(grace), *job["clean"]]
         self.grace = grace
         ours, self._hold = os.pipe()
         self.of = {
-            node: self._start(program if node == here else [*agent, node, *program], ours) for node in {here, *nodes}
+            node: self._start(program if node == here else [*job["agent"], node, shlex.join(program)], ours)
+            for node in {here, *job["nodes"]}
         }
         os.close(ours)
 
@@ -180,12 +189,44 @@ class Errors:
             text = text[os.write(2, text) :]
 
 
-class Watch:
-    """Waits for the child's end, an order on stdin, or a signal to us, whichever comes first."""
+class Mail:
+    """Starts on nodes what a launcher in a container asks for: each letter is a node's name and a shell command."""
 
-    def __init__(self, child: subprocess.Popen[bytes], patience: float) -> None:
+    def __init__(self, folder: Path, job: dict[str, Any]) -> None:
+        self.folder = folder
+        self.agent = job["agent"]
+        marks = {"IM_JOB": job["id"], "IM_JOB_ENV": ""}
+        self.enter = ["env", *(f"{name}={value}" for name, value in marks.items()), *job["enter"], "/bin/sh", "-c"]
+        self.over = threading.Event()
+
+    def start(self) -> None:
+        """Begin to look for letters."""
+        self.folder.mkdir(exist_ok=True)
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self) -> None:
+        while not self.over.wait(POLL):
+            for letter in self.folder.glob("*.go"):
+                node, _, command = letter.read_text().partition("\n")
+                taken = letter.rename(letter.with_suffix(".taken"))
+                threading.Thread(target=self._deliver, args=(taken, node, command), daemon=True).start()
+
+    def _deliver(self, letter: Path, node: str, command: str) -> None:
+        line = [*self.agent, node, "--", shlex.join([*self.enter, command])]
+        code = subprocess.run(line, stdin=subprocess.DEVNULL, start_new_session=True, check=False).returncode
+        new = letter.with_suffix(".new")
+        with contextlib.suppress(OSError):  # the job is over, and its folder gone
+            new.write_text(f"{code if code >= 0 else 128 - code}\n")
+            new.rename(letter.with_suffix(".done"))
+
+
+class Watch:
+    """Waits for the child's end, an order on stdin, the limit of time, or a signal to us, whichever comes first."""
+
+    def __init__(self, child: subprocess.Popen[bytes], patience: float, limit: float = 0) -> None:
         self.child = child
         self.patience = patience
+        self.until = time.monotonic() + limit if limit else float("inf")
         self.heard = time.monotonic()
         self.ended, self._end = os.pipe()
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
@@ -200,14 +241,14 @@ class Watch:
         os.write(self._end, word)
 
     def next(self) -> str:
-        """Return ``ended``, ``interrupt``, ``stop`` (asked to), ``gone`` (the client is)."""
+        """Return ``ended``, ``interrupt``, ``stop`` (asked to), ``gone`` (the client is), ``limit`` (of time)."""
         while True:
-            left = self.heard + self.patience - time.monotonic()
+            left = min(self.heard + self.patience, self.until) - time.monotonic()
             ready, _, _ = select.select([self.ended, 0], [], [], max(0.0, left))
             if self.ended in ready:
                 return "ended" if os.read(self.ended, 1) == b"E" else "stop"
             if not ready:
-                return "gone"
+                return "limit" if time.monotonic() >= self.until else "gone"
             orders = os.read(0, 4096)
             self.heard = time.monotonic()
             for order, meaning in ((b"K", "stop"), (b"I", "interrupt")):
@@ -218,7 +259,7 @@ class Watch:
 
 
 def attend(child: subprocess.Popen[bytes], watch: Watch, grace: float) -> str:
-    """See the child through to its end; return why it ended: ``exit``, ``interrupt``, ``stop`` or ``gone``."""
+    """See the child through to its end; return why it ended: ``exit``, or the watch's word."""
     reason = "exit"
     while True:
         event = watch.next()
@@ -245,7 +286,10 @@ def run(folder: Path) -> int:
     """Run the job of ``folder``; return the command's exit code, 125 if it could not be started."""
     job = json.loads((folder / "job.json").read_text())
     grace = float(job["grace"])
-    wards = Wards(job["id"], job["here"], job["nodes"], job["agent"], grace)
+    wards = Wards(job, grace)
+    mail = Mail(folder / "mail", job)
+    if job["enter"]:
+        mail.start()
     errors = Errors()
     status: dict[str, Any] = {"code": OUR_FAULT}
     try:
@@ -253,6 +297,7 @@ def run(folder: Path) -> int:
     except OSError as error:
         status["error"] = f"cannot start {job['argv'][0]}: {error.strerror}"
     finally:
+        mail.over.set()
         status["left"] = wards.dismiss()
         errors.finish()
         new = folder / "status.json.new"
@@ -272,7 +317,7 @@ def perform(job: dict[str, Any], errors: Errors, grace: float) -> dict[str, Any]
         start_new_session=True,
     )
     errors.start()
-    reason = attend(child, Watch(child, float(job["patience"])), grace)
+    reason = attend(child, Watch(child, float(job["patience"]), float(job["limit"])), grace)
     code = child.wait()
     return {"code": code if code >= 0 else 128 - code, "reason": reason}
 
@@ -280,7 +325,7 @@ def perform(job: dict[str, Any], errors: Errors, grace: float) -> dict[str, Any]
 def main(words: list[str]) -> int:
     """Run one of the two programs."""
     if words[0] == "ward":
-        return ward(words[1], float(words[2]))
+        return ward(words[1], float(words[2]), words[3:])
     return run(Path(words[1]))
 
 

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from im.errors import InputError
-from im.jobs.engines import ENGINES, LOADED, Rank, choose, udocker_reference
+from im.jobs.engines import ENGINES, LOADED, Inside, Mount, choose
+from im.jobs.engines.udocker import udocker_reference
 from im.jobs.images import Image
 
-UDOCKER, DOCKER = ENGINES["udocker"], ENGINES["docker"]
-RANK = Rank("im-1", "/home/hpc", "/home/hpc/jobs/1", ("/usr",))
+UDOCKER, DOCKER, PODMAN = ENGINES["udocker"], ENGINES["docker"], ENGINES["podman"]
+INSIDE = Inside("im-1", "/home/hpc", "/home/hpc/jobs/1", (Mount("/usr", "/usr"), Mount("/a b", "/data")))
 
 
 def image(kind, reference="mpi.tar"):
@@ -55,16 +57,17 @@ def test_a_registry_with_a_port_or_a_scheme_is_named_to_udocker_apart(reference,
 
 
 def test_a_rank_in_udocker_has_the_users_identity_and_mpis_environment():
-    line = UDOCKER.rank(RANK)[2]
+    line = UDOCKER.run(INSIDE)[2]
     for flag in (
         "--hostenv",
         "--hostauth",
         '--user="$(id -un)"',
         "--volume=/etc/hosts:/etc/hosts",
         "--volume=/usr:/usr",
+        "'--volume=/a b:/data'",
     ):
         assert flag in line
-    assert UDOCKER.rank(RANK)[-2:] == ("im-1", "/home/hpc/jobs/1")
+    assert UDOCKER.run(INSIDE)[-2:] == ("im-1", "/home/hpc/jobs/1")
 
 
 @pytest.fixture
@@ -76,7 +79,7 @@ def pretend(tmp_path):
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
 
     def run(*program):
-        line = [*UDOCKER.rank(RANK), *program]
+        line = [*UDOCKER.run(INSIDE), *program]
         return subprocess.run(line, env=environment, capture_output=True, check=True, text=True).stdout.splitlines()
 
     run.root = tmp_path / ".udocker/containers/im-1/ROOT"
@@ -96,14 +99,38 @@ def test_a_shell_of_the_image_waits_for_the_program_so_that_signals_keep_their_c
 
 def test_a_rank_never_prepares_anything():
     for engine in ENGINES.values():
-        line = " ".join(engine.rank(RANK))
+        line = " ".join(engine.run(INSIDE))
         assert not any(f" {word} " in line for word in ("create", "pull", "import", "load", "setup"))
 
 
 def test_a_rank_in_docker_shares_the_namespaces_of_its_node_and_is_not_root():
-    line = DOCKER.rank(RANK)[2]
+    line = DOCKER.run(INSIDE)[2]
     for flag in ("--network=host", "--ipc=host", "--pid=host", '--user="$(id -u):$(id -g)"'):
         assert flag in line
+
+
+def test_another_user_may_be_asked_for():
+    for engine in ENGINES.values():
+        assert "--user=root" in engine.run(replace(INSIDE, user="root"))[2]
+
+
+def test_podman_takes_the_words_of_docker_but_needs_no_root():
+    line = PODMAN.run(INSIDE)[2]
+    assert "exec podman run" in line
+    assert "--userns=keep-id" in line
+    assert "sudo" not in line + " ".join(PODMAN.clean("j1"))
+
+
+def test_a_mount_may_be_protected_where_the_engine_can():
+    inside = replace(INSIDE, mounts=(Mount("/data", "/in", read_only=True),))
+    assert "-v /data:/in:ro" in DOCKER.run(inside)[2]
+    assert (DOCKER.read_only_mounts, UDOCKER.read_only_mounts) == (True, False)
+
+
+def test_what_docker_holds_of_a_job_is_found_by_its_label():
+    assert '--label "im.job=$IM_JOB"' in DOCKER.run(INSIDE)[2]
+    assert "label=im.job=j1" in DOCKER.clean("j1")[2]
+    assert UDOCKER.clean("j1") == ()
 
 
 def test_docker_prepares_every_node_and_udocker_only_the_shared_home():
@@ -119,4 +146,4 @@ def test_an_engine_that_the_cluster_lacks_is_refused_with_those_it_has():
     with pytest.raises(InputError, match=r"has no container engine 'docker' \(it has: udocker\)"):
         choose("docker", ["udocker"])
     with pytest.raises(InputError, match="the sub-cluster has no container engine"):
-        choose("", ["podman"])
+        choose("", ["rocket"])

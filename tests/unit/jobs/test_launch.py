@@ -7,8 +7,10 @@ from itertools import pairwise
 import pytest
 
 from im.errors import InputError
+from im.jobs.command import command_line, control_files, description
+from im.jobs.engines import Mount
 from im.jobs.facts import parse
-from im.jobs.launch import MpiJob, command_line, decide, description
+from im.jobs.launch import MpiJob, decide, with_mode
 from im.plan.model import Cluster, Node
 
 ANSWER = {
@@ -24,7 +26,7 @@ ANSWER = {
         "mpi": {"family": "openmpi", "version": "4.1.4"},
     },
     "engine": {"udocker": {"mode": "P1"}},
-    "images": ["im-1-udocker"],
+    "images": {"im-1-udocker": {"mpi": {"family": "openmpi"}}},
 }
 FACTS = parse(ANSWER)
 CLUSTER = Cluster(
@@ -48,11 +50,11 @@ def following(line, word):
 
 def test_the_front_ends_answer_becomes_facts():
     assert [member.name for member in FACTS.workers] == ["w-1", "w-2"]
-    assert (FACTS.network, FACTS.modes, FACTS.images) == ("eth0", {"udocker": "P1"}, ("im-1-udocker",))
+    assert (FACTS.network, FACTS.modes, set(FACTS.images)) == ("eth0", {"udocker": "P1"}, {"im-1-udocker"})
 
 
 def test_a_front_end_that_knows_nothing_gives_empty_facts():
-    facts = parse({"home": "/home/hpc", "cluster": {}, "engine": {}, "images": []})
+    facts = parse({"home": "/home/hpc", "cluster": {}, "engine": {}, "images": {}})
     assert (facts.members, facts.engines, facts.mpi) == ((), (), {})
 
 
@@ -91,7 +93,7 @@ def test_the_supervisor_learns_nodes_variables_and_folder():
     ("job", "facts", "cluster", "message"),
     [
         (dataclasses.replace(JOB, argv=()), FACTS, CLUSTER, "there is no program to run"),
-        (JOB, dataclasses.replace(FACTS, mpi={}), CLUSTER, "has no Open MPI"),
+        (dataclasses.replace(JOB, mounts=(Mount("/a", "/a", True),)), FACTS, CLUSTER, "udocker cannot mount read-only"),
         (JOB, FACTS, dataclasses.replace(CLUSTER, shared=()), "do not share /home"),
         (dataclasses.replace(JOB, engine="docker"), FACTS, CLUSTER, "no container engine 'docker'"),
         (dataclasses.replace(JOB, ranks=5), FACTS, CLUSTER, "5 ranks do not fit"),
@@ -100,3 +102,60 @@ def test_the_supervisor_learns_nodes_variables_and_folder():
 def test_what_cannot_work_is_refused_before_anything_starts(job, facts, cluster, message):
     with pytest.raises(InputError, match=message):
         decide(cluster, job, facts, "im-1")
+
+
+HYDRA = {"family": "mpich", "version": "4.0.2", "launcher": "/usr/bin/mpirun"}
+NEWER = {"family": "openmpi", "version": "5.0.1", "launcher": "/usr/bin/mpirun"}
+
+
+def launch_of(known, job=JOB):
+    return with_mode(decide(CLUSTER, job, FACTS, "im-1"), known)[0]
+
+
+def test_the_same_library_in_the_image_is_started_by_the_nodes_launcher():
+    assert launch_of({"family": "openmpi", "version": "4.1.2"}).mode == "hybrid"
+
+
+@pytest.mark.parametrize("known", [HYDRA, NEWER], ids=["another family", "another major version"])
+def test_another_library_is_started_by_its_own_launcher(known):
+    launch = launch_of(known)
+    assert (launch.mode, launch.family, launch.launcher) == ("inside", known["family"], "/usr/bin/mpirun")
+
+
+def test_the_images_launcher_runs_in_a_container_and_asks_us_to_enter_nodes():
+    line = command_line(launch_of(NEWER))
+    assert line.index("im-1") < line.index("/usr/bin/mpirun")
+    assert following(line, "plm_rsh_agent") == ["/home/hpc/.im/jobs/j1/agent"]
+    assert "--leave-session-attached" in line
+    assert line[-3:] == ("./program", "-x", "a b")
+
+
+def test_mpichs_launcher_gets_the_same_places():
+    line = command_line(launch_of(HYDRA))
+    assert following(line, "-hosts") == ["w-1:2,w-2:1"]
+    assert following(line, "-launcher-exec") == ["/home/hpc/.im/jobs/j1/agent"]
+
+
+def test_only_a_job_inside_brings_an_agent_and_enters_containers():
+    hybrid, inside = launch_of({}), launch_of(HYDRA)
+    assert set(control_files(hybrid)) == {"supervisor.py"}
+    assert "/home/hpc/.im/jobs/j1/mail" in control_files(inside)["agent"]
+    assert description(hybrid, "front")["enter"] == ()
+    assert "udocker" in " ".join(description(inside, "front")["enter"])
+
+
+def test_an_image_without_launcher_and_with_another_library_cannot_run():
+    with pytest.raises(InputError, match=r"has no MPI launcher.*image: MPICH 3, nodes: Open MPI 4\.1\.4"):
+        launch_of({"family": "mpich", "version": "3"})
+
+
+def test_a_mode_may_be_asked_for():
+    known = {"family": "openmpi", "version": "4.1.4", "launcher": "/usr/bin/mpirun"}
+    assert launch_of(known, dataclasses.replace(JOB, mode="inside")).mode == "inside"
+    with pytest.raises(InputError, match="has no MPI launcher"):
+        launch_of({}, dataclasses.replace(JOB, mode="inside"))
+
+
+def test_ranks_start_where_they_are_told_to():
+    assert decide(CLUSTER, dataclasses.replace(JOB, folder="run 1"), FACTS, "c").start == "/home/hpc/jobs/j1/run 1"
+    assert decide(CLUSTER, dataclasses.replace(JOB, folder="/data"), FACTS, "c").start == "/data"

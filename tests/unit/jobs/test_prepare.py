@@ -25,6 +25,7 @@ def request(*scripts, archive="", size=0, keep=False):
         "keep": keep,
         "steps": [["sh", "-c", script, "sh", prepare.LOADED] for script in scripts],
         "discard": [["sh", "-c", "echo discard >> ~/log"]],
+        "look": [],
         "facts": {"image": "mpi.tar"},
     }
 
@@ -44,9 +45,19 @@ def run(home, wanted, stdin=b""):
 
 def test_steps_run_in_order_and_may_use_what_the_first_called_the_image(home):
     code, answer = run(home, request("echo noise; echo Loaded image: lab/mpi:1", "echo noise", "echo $1 > ~/result"))
-    assert (code, answer) == (0, {"ready": True})
+    assert (code, answer) == (0, {"image": "mpi.tar", "mpi": {}})
     assert (home / "result").read_text() == "lab/mpi:1\n"
-    assert json.loads((home / ".im/images/im-1.json").read_text()) == {"image": "mpi.tar"}
+    assert json.loads((home / ".im/images/im-1.json").read_text()) == answer
+
+
+def test_what_a_look_into_the_image_tells_becomes_part_of_the_record(home):
+    wanted = request("true") | {"look": ["printf", "family mpich\\nversion 4.0.2\\nodd\\n"]}
+    assert run(home, wanted)[1]["mpi"] == {"family": "mpich", "version": "4.0.2"}
+
+
+def test_a_look_that_is_impossible_tells_nothing(home):
+    code, answer = run(home, request("true") | {"look": ["false"]})
+    assert (code, answer["mpi"]) == (0, {})
 
 
 def test_the_archive_arrives_whole_and_goes_when_it_is_no_longer_needed(home):

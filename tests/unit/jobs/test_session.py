@@ -23,7 +23,15 @@ def job(tmp_path):
 
     def line(script, **changes):
         description = {"id": name, "argv": ["sh", "-c", script], "env": {}, "directory": str(tmp_path), "here": "front"}
-        description |= {"nodes": [], "agent": [], "patience": 30, "grace": 0.3} | changes
+        description |= {
+            "nodes": [],
+            "agent": [],
+            "enter": [],
+            "clean": [],
+            "limit": 0,
+            "patience": 30,
+            "grace": 0.3,
+        } | changes
         (tmp_path / "job.json").write_text(json.dumps(description))
         return [sys.executable, supervisor.__file__, "run", str(tmp_path)]
 

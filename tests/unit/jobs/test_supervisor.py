@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from im.jobs.remote import supervisor
+from im.jobs.remote import source, supervisor
 
 PROGRAM = supervisor.__file__
 
@@ -27,7 +27,9 @@ class Job:
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     process: subprocess.Popen[bytes] | None = None
 
-    def start(self, script: str, *, patience: float = 30, argv: list[str] | None = None) -> Job:
+    def start(
+        self, script: str, *, patience: float = 30, limit: float = 0, argv: list[str] | None = None, **more: object
+    ) -> Job:
         description = {
             "id": self.name,
             "argv": argv or ["sh", "-c", script],
@@ -36,8 +38,12 @@ class Job:
             "here": "front",
             "nodes": ["front"],
             "agent": ["false"],
+            "enter": [],
+            "clean": [],
+            "limit": limit,
             "patience": patience,
             "grace": 0.3,
+            **more,
         }
         (self.folder / "job.json").write_text(json.dumps(description))
         line = [sys.executable, PROGRAM, "run", str(self.folder)]
@@ -117,6 +123,30 @@ def test_when_the_client_goes_away_everything_ends(job):
     job.finish()
     assert job.left == set()
     assert job.status["reason"] == "gone"
+
+
+def test_a_job_that_takes_longer_than_its_limit_is_ended(job):
+    job.start(FOREVER, limit=0.5)
+    assert job.finish()[0] != 0
+    assert job.status["reason"] == "limit"
+    assert not job.left
+
+
+LOGIN = ["sh", "-c", 'shift 2; exec sh -c "$1"', "ssh"]
+"""Takes the place of ssh: "ssh NODE -- LINE" runs the line here."""
+
+
+def test_what_a_launcher_in_a_container_asks_for_runs_on_its_node_and_tells_its_end(job):
+    agent = job.folder / "agent"
+    agent.write_text(source("agent.sh").replace("@MAIL@", str(job.folder / "mail")))
+    job.start(f"sh {agent} -x w-1 'echo $WHERE $IM_JOB' '&& exit 6'; echo $?", agent=LOGIN, enter=["env", "WHERE=in"])
+    assert job.finish()[1].splitlines() == [f"in {job.name}".encode(), b"6"]
+
+
+def test_the_engine_cleans_up_after_the_processes(job):
+    job.start("exit 3", clean=["touch", str(job.folder / "cleaned")])
+    assert job.finish()[0] == 3
+    assert (job.folder / "cleaned").exists()
 
 
 def test_when_the_client_falls_silent_everything_ends(job):

@@ -1,0 +1,69 @@
+"""How an MPI job is launched, by what the image has and what the cluster has. Pure.
+
+*hybrid*: the nodes' own launcher starts each rank in a container; library and launcher must be of one family and major
+version. *inside*: the image's own launcher runs in a container on the front-end, and its daemon in one container on
+each node, with that node's ranks inside: image and nodes need not match.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from im.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Mode = Literal["hybrid", "inside"]
+
+FAMILIES = {"openmpi": "Open MPI", "mpich": "MPICH"}
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """An MPI library: ``family`` ("" = there is none), ``version``, and the ``launcher`` that came with it."""
+
+    family: str = ""
+    version: str = ""
+    launcher: str = ""
+
+    def __str__(self) -> str:
+        return f"{FAMILIES.get(self.family, self.family)} {self.version}".strip() or "no MPI library"
+
+    def understands(self, other: Library) -> bool:
+        """Whether this one's launcher can start programs of the other."""
+        return bool(self.family) and (self.family, self._major) == (other.family, other._major)
+
+    @property
+    def _major(self) -> str:
+        return self.version.partition(".")[0]
+
+
+def library(known: Mapping[str, str]) -> Library:
+    """Return the library that was found on a node or in an image."""
+    return Library(known.get("family", ""), known.get("version", ""), known.get("launcher", ""))
+
+
+def choose_mode(wanted: Literal["auto", "hybrid", "inside"], cluster: Library, image: Library) -> tuple[Mode, str]:
+    """Return the mode and the reason for it. Raises :class:`im.errors.InputError` where neither can work.
+
+    An image without a library that we know is left to the nodes' launcher: it may bring its own in an unusual place.
+    """
+    seen = f"image: {image}, nodes: {cluster}"
+    if wanted != "auto":
+        return _as_wanted(wanted, cluster, image, seen), f"as you asked ({seen})"
+    if cluster.understands(image) or (cluster.family == "openmpi" and not image.family):
+        return "hybrid", f"the nodes' launcher starts the ranks ({seen})"
+    return _as_wanted("inside", cluster, image, seen), f"the image's own launcher starts the ranks ({seen})"
+
+
+def _as_wanted(mode: Mode, cluster: Library, image: Library, seen: str) -> Mode:
+    if mode == "hybrid" and cluster.family != "openmpi":
+        raise InputError("the nodes have no Open MPI to start ranks with", where="--mode hybrid", hint=seen)
+    if mode == "inside" and not image.launcher:
+        hint = f"{seen}; put mpirun into the image, or let template and image have the same MPI"
+        raise InputError(
+            "the image has no MPI launcher, and the nodes' cannot start its ranks", where="image", hint=hint
+        )
+    return mode

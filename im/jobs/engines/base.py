@@ -1,0 +1,64 @@
+"""What a container engine is to a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from im.jobs.images import Image
+
+Steps = tuple[tuple[str, ...], ...]
+
+LOADED = "{loaded}"
+"""In a step: what the first step, a ``load``, called the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder or file of the node that a container sees."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.target}" + (":ro" if self.read_only else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What a process in a container must have.
+
+    ``home``: the user's, mounted where it is on the node. ``folder``: where the program starts. ``user``: a name or
+    id of the image, "" = the user who runs the job. ``terminal``: standard input is a terminal.
+    """
+
+    container: str
+    home: str
+    folder: str
+    mounts: tuple[Mount, ...] = ()
+    user: str = ""
+    terminal: bool = False
+
+
+class ContainerEngine(Protocol):
+    """A way to run processes of a job in containers."""
+
+    name: str
+    per_node: bool
+    """Whether each node keeps its own images; else one preparation in the shared home serves all."""
+    read_only_mounts: bool
+    """Whether a mount can be protected from the program."""
+
+    def prepare(self, image: Image, archive: str, mode: str) -> Steps:
+        """Return what makes ``image`` a container that processes can run in; ``archive`` is its file on the node."""
+
+    def discard(self, image: Image) -> Steps:
+        """Return what removes whatever an earlier, broken preparation left; each may fail."""
+
+    def run(self, inside: Inside) -> tuple[str, ...]:
+        """Return what stands before the program on the command line of one process. It never prepares anything."""
+
+    def clean(self, job: str) -> tuple[str, ...]:
+        """Return what ends a job's containers on a node once all of its processes got their signals; () = nothing."""

@@ -1,0 +1,69 @@
+"""Docker, and Podman, which takes the same words: images on every node, processes in the node's own namespaces."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from im.jobs.engines.base import LOADED, Inside, Steps
+
+if TYPE_CHECKING:
+    from im.jobs.images import Image
+
+_PASSED = "OMPI_|PMIX_|ORTE_|OPAL_|PRTE_|PMI_|HYDRA_|HYDI_|MPI|IM_"
+_FILES = ("/etc/passwd", "/etc/group", "/etc/hosts")
+_SHARED = ("/tmp", "/dev/shm")  # noqa: S108
+_SPACES = "--network=host --ipc=host --pid=host --uts=host --security-opt seccomp=unconfined"
+
+
+class Docker:
+    """A daemon of root on every node; processes run as the user."""
+
+    name = "docker"
+    per_node = True
+    read_only_mounts = True
+    client = "sudo -E docker"
+    rights = "--cap-add SYS_PTRACE"
+    myself = '--user="$(id -u):$(id -g)"'
+
+    def prepare(self, image: Image, archive: str, mode: str) -> Steps:  # noqa: ARG002
+        """Load, import or pull, and give the image our name."""
+        engine = tuple(self.client.split())
+        name = f"{image.container}:latest"
+        if image.kind == "rootfs":
+            return ((*engine, "import", archive, name),)
+        if image.kind == "registry":
+            reference = image.reference.rpartition("://")[2]
+            return (*engine, "pull", reference), (*engine, "tag", reference, name)
+        return (*engine, "load", "--quiet", "-i", archive), (*engine, "tag", LOADED, name)
+
+    def discard(self, image: Image) -> Steps:
+        """Remove the image."""
+        return ((*self.client.split(), "rmi", "--force", f"{image.container}:latest"),)
+
+    def run(self, inside: Inside) -> tuple[str, ...]:
+        """Share the node's namespaces: MPI's ranks find each other by address, process id and shared memory."""
+        shared = [f"{at}:{at}" for at in (inside.home, *_SHARED)] + [f"{at}:{at}:ro" for at in _FILES]
+        volumes = shlex.join(word for mount in [*shared, *map(str, inside.mounts)] for word in ("-v", mount))
+        names = f"$(env | sed -nE 's/^(({_PASSED})[A-Za-z0-9_]*|HOME|USER|TERM)=.*/-e \\1/p') $IM_JOB_ENV"
+        user = f"--user={shlex.quote(inside.user)}" if inside.user else self.myself
+        terminal = "-it" if inside.terminal else ""
+        options = (
+            f'--rm {terminal} --entrypoint= --label "im.job=$IM_JOB" {user} {self.rights} {_SPACES} {volumes} {names}'
+        )
+        line = f'exec {self.client} run {options} "$@"'
+        return "sh", "-c", line, "rank", f"--workdir={inside.folder}", f"{inside.container}:latest"
+
+    def clean(self, job: str) -> tuple[str, ...]:
+        """Remove what has the job's label: a process of another user is not ours to end."""
+        find = f"{self.client} ps --all --quiet --filter label=im.job={job}"
+        return "sh", "-c", f'left=$({find}) && [ -z "$left" ] || {self.client} rm --force $left'
+
+
+class Podman(Docker):
+    """No daemon: containers are the user's own processes, in a namespace where ids are what they are outside."""
+
+    name = "podman"
+    client = "podman"
+    rights = "--userns=keep-id"
+    myself = ""

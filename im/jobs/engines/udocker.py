@@ -1,0 +1,75 @@
+"""udocker: no daemon and no privileges; containers are folders in the shared home."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from im.jobs.engines.base import LOADED, Inside, Steps
+
+if TYPE_CHECKING:
+    from im.jobs.images import Image
+
+_SHARED = ("/tmp", "/dev/shm", "/etc/hosts")  # noqa: S108
+
+
+class Udocker:
+    """Runs containers by what the kernel lets every user do."""
+
+    name = "udocker"
+    per_node = False
+    read_only_mounts = False
+
+    def prepare(self, image: Image, archive: str, mode: str) -> Steps:
+        """Import a tree straight into a container; images go through udocker's layers."""
+        name = f"--name={image.container}"
+        setup = (("udocker", "setup", f"--execmode={mode}", image.container),) if mode else ()
+        if image.kind == "rootfs":
+            return ("udocker", "import", "--tocontainer", name, archive), *setup
+        if image.kind == "registry":
+            options, repository = udocker_reference(image.reference)
+            pull = ("udocker", "pull", *options, repository)
+            return pull, ("udocker", "create", name, repository), *setup
+        load = ("udocker", "load", "-i", archive, f"im/{image.container}")
+        return load, ("udocker", "create", name, LOADED), ("udocker", "rmi", LOADED), *setup
+
+    def discard(self, image: Image) -> Steps:
+        """Remove the container."""
+        return (("udocker", "rm", "-f", image.container),)
+
+    def run(self, inside: Inside) -> tuple[str, ...]:
+        """Pass on the user, MPI's environment and the folders that ranks of a node share.
+
+        The node's shell fills in the user's name, which the environment of a rank may lack. A shell of the image, if it
+        has one, waits for the program: proot would turn every signal that ends a program into exit code 255.
+        """
+        shared = (inside.home, *_SHARED)
+        volumes = shlex.join(
+            [f"--volume={at}:{at}" for at in shared] + [f"--volume={m.source}:{m.target}" for m in inside.mounts]
+        )
+        user = shlex.quote(inside.user) if inside.user else '"$(id -un)"'
+        shell = '"${UDOCKER_DIR:-$HOME/.udocker}/containers/$1/ROOT/bin/sh"'
+        line = (
+            f"folder=--workdir=$2 container=$1; [ ! -e {shell} ] && [ ! -L {shell} ]; shell=$?; shift 2\n"
+            """[ $shell = 0 ] || set -- /bin/sh -c '"$@"; exit $?' sh "$@"\n"""
+            f"exec udocker -q run --nobanner --entrypoint= --hostenv --hostauth --user={user} {volumes}"
+            ' "$folder" "$container" "$@"'
+        )
+        return "sh", "-c", line, "rank", inside.container, inside.folder
+
+    def clean(self, job: str) -> tuple[str, ...]:  # noqa: ARG002
+        """Nothing outlives the processes."""
+        return ()
+
+
+def udocker_reference(reference: str) -> tuple[tuple[str, ...], str]:
+    """Split off a registry that udocker would not find in a name: one with a port or a scheme.
+
+    >>> udocker_reference("http://10.0.0.1:5000/lab/mpi:bookworm")
+    (('--registry=http://10.0.0.1:5000',), 'lab/mpi:bookworm')
+    """
+    scheme, separator, rest = reference.rpartition("://")
+    host, slash, repository = rest.partition("/")
+    if slash and (separator or ":" in host or host == "localhost"):
+        return (f"--registry={scheme or 'https'}://{host}",), repository
+    return (), reference
