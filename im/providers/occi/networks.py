@@ -105,8 +105,9 @@ class Networks:
         for link in server.links:
             if not is_public(link, dialect) or dialect.public == "given":
                 continue
-            reserved = "/ipreservation/" in link.target
-            self._client.delete(link.target if reserved else self._client.location_of(link))
+            self._client.delete(self._client.location_of(link))
+            if "/ipreservation/" in link.target:
+                self._client.delete(link.target)
 
     def _reserved(self, server: Resource, pools: Sequence[str]) -> str:
         reservation = self._client.create(Resource(IP_RESERVATION, mixins=tuple(pools)))
