@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, wait
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 
-from im.engine.admission import wants_public
 from im.engine.calls import once, repeated
+from im.engine.equipment import has_volumes
 from im.engine.journal import Journal, Move
 from im.engine.observe import Observer
 from im.engine.world import World
@@ -49,7 +49,6 @@ class Actor:
         }
         self._keys = world.keys(journal.record.id)
         self._asked: dict[str, float] = {}
-        self._published: set[str] = set()
         self._prepared = False
 
     # creating
@@ -66,9 +65,8 @@ class Actor:
             [Move(known[node.name], NodeState.GONE) for node in nodes if _is_over(known.get(node.name))]
         )
         self._journal.plan([self._row(node) for node in nodes])
-        calls = [
-            (rows, self._request(group, rows)) for group in self._topology.groups if (rows := self._rows(nodes, group))
-        ]
+        self._tell_what_replaces_volumes({node.group for node in nodes})
+        calls = [(rows, self._request(rows)) for group in self._topology.groups if (rows := self._rows(nodes, group))]
         moves: list[Move] = []
         errors: list[ProviderError] = []
         for rows, answer in calls:
@@ -92,6 +90,12 @@ class Actor:
             node = DesiredNode(instance.name, instance.group, instance.index, front_end)
             rows.append(replace(self._row(node), token=instance.token))
         self._journal.plan(rows)
+
+    def _tell_what_replaces_volumes(self, groups: Collection[str]) -> None:
+        for group in self._topology.groups if not has_volumes(self._world) else ():
+            if group.name in groups and (folders := [volume.mount for volume in group.volumes if volume.mount]):
+                message = f"this cloud has no volumes: {', '.join(folders)} of {group.name} is on the root disk"
+                self._journal.note("create", "note", "volumes", message)
 
     def _prepare(self) -> None:
         if self._prepared:
@@ -131,9 +135,9 @@ class Actor:
             requested=now,
         )
 
-    def _request(self, group: NodeGroup, rows: Sequence[Node]) -> Callable[[], tuple[Instance, ...]]:
+    def _request(self, rows: Sequence[Node]) -> Callable[[], tuple[Instance, ...]]:
         """Make the call where the cloud makes groups at once, else when the answer is asked for."""
-        specs = [self._spec(group, row) for row in rows]
+        specs = [self.spec(row) for row in rows]
         call = partial(once, self._world, "creating servers", partial(self._world.provider.create, specs))
         return self._pool.submit(call).result if self._makes_alike else call
 
@@ -155,7 +159,9 @@ class Actor:
         self._journal.advance(moves)
         return moves
 
-    def _spec(self, group: NodeGroup, row: Node) -> NodeSpec:
+    def spec(self, row: Node) -> NodeSpec:
+        """Return what the cloud is asked for."""
+        group = self._topology.group(row.group)
         return NodeSpec(
             infrastructure=row.infrastructure,
             group=row.group,
@@ -228,37 +234,6 @@ class Actor:
         moves = tuple(Move(row, NodeState.BOOTING) for row in rows)
         self._journal.advance(moves)
         return moves
-
-    def publish(self) -> None:
-        """Give a public address to the nodes that should have one and do not."""
-        rows = [
-            row
-            for row in self._journal.nodes.values()
-            if row.state is NodeState.BOOTING and self._lacks_public_address(row)
-        ]
-        self._published.update(row.token for row in rows)
-        futures = [self._pool.submit(self._publish, row) for row in rows]
-        wait(futures)
-        given = [(row, future.result()) for row, future in zip(rows, futures, strict=True) if not future.exception()]
-        self._journal.save([replace(row, public_address=address) for row, address in given if address])
-        for future in futures:
-            future.result()
-
-    def addressed(self, row: Node) -> bool:
-        """Whether a node that boots has all addresses that it should have; one that has answered needs none."""
-        if row.state is not NodeState.BOOTING:
-            return True
-        return bool(row.address) and not self._lacks_public_address(row)
-
-    def _lacks_public_address(self, row: Node) -> bool:
-        """Whether a node should have a public address, and the cloud has not been asked for it."""
-        if row.public_address or row.token in self._published:
-            return False
-        return wants_public(self._world, self._topology.group(row.group), front_end=row.front_end)
-
-    def _publish(self, row: Node) -> str:
-        provider = self._world.provider
-        return repeated(self._world, self._journal, "giving a public address", lambda: provider.publish(row.id))
 
 
 def _is_over(row: Node | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 
@@ -21,13 +21,19 @@ DONE = UP - {NodeState.BOOTING}
 
 
 class Answers:
-    """At most one question per node is under way; ``wake`` is set when an answer is worth looking at."""
+    """At most one question per node is under way; ``wake`` is set when an answer is worth looking at.
 
-    def __init__(self, world: World, journal: Journal, topology: Topology, pool: Executor) -> None:
+    ``complete`` tells whether a node has all that it should have before it is asked.
+    """
+
+    def __init__(
+        self, world: World, journal: Journal, topology: Topology, pool: Executor, complete: Callable[[Node], bool]
+    ) -> None:
         self._world = world
         self._journal = journal
         self._topology = topology
         self._pool = pool
+        self._complete = complete
         self._asked: dict[str, tuple[str, Future[bool]]] = {}
         self._up_since: dict[str, float] = {}
         self._way_since = 0.0
@@ -91,9 +97,9 @@ class Answers:
             self._journal.advance([Move(row, NodeState.BOOTING) for row in again])
 
     def _booting(self) -> Sequence[Node]:
-        """The nodes that could answer: they run, and so does the front-end if the way goes through it."""
+        """The nodes that could answer: they run, lack nothing, and so does the front-end if the way goes through it."""
         rows, now = self._journal.nodes.values(), self._world.clock.monotonic()
-        booting = [row for row in rows if row.state is NodeState.BOOTING]
+        booting = [row for row in rows if row.state is NodeState.BOOTING and self._complete(row)]
         direct = Capability.DIRECT in self._world.provider.capabilities
         if not direct and not any(row.front_end and row.state in DONE for row in rows):
             booting = [row for row in booting if row.front_end]

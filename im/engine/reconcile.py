@@ -7,6 +7,7 @@ from concurrent.futures import Executor, Future
 
 from im.engine.act import Actor
 from im.engine.answers import DONE, Answers
+from im.engine.equipment import Equipment
 from im.engine.journal import Journal, Move
 from im.engine.observe import Observer
 from im.engine.pace import LONGEST, Pace
@@ -69,7 +70,8 @@ class _Reconciler:
         self._connects = journal.record.until is not InfrastructureState.PROVISIONED
         self._observer = observer
         self._actor = Actor(world, journal, observer, topology, catalog, pool=pool)
-        self._answers = Answers(world, journal, topology, pool)
+        self._equipment = Equipment(world, journal, topology, pool, self._actor.spec)
+        self._answers = Answers(world, journal, topology, pool, self._equipment.complete)
         self._policy = Policy(world, journal, topology)
         self._pace = Pace(world.clock)
         self._preparation: Future[None] | None = None
@@ -155,7 +157,8 @@ class _Reconciler:
             with self._pace.asking():
                 moves = self._actor.create(creating)
             self._policy.judge(moves, desired)
-        self._actor.publish()
+        with self._pace.asking():
+            self._equipment.provide()
         return changed or bool(new)  # asking for the same once more is no progress
 
     def _is_requested(self, name: str) -> bool:
@@ -190,7 +193,7 @@ class _Reconciler:
         return all(name in left or (name in rows and self._runs(rows[name])) for name in wanted)
 
     def _runs(self, row: Node) -> bool:
-        return row.state in UP and self._actor.addressed(row)
+        return row.state in UP and self._equipment.complete(row)
 
     def _stuck(self) -> tuple[Move, ...]:
         """Give up on what the cloud does not finish. Progress of any node gives the others time."""

@@ -226,6 +226,7 @@ class Node:
     """Fingerprint of what the template asked for when the node was created (:func:`im.plan.desired.request_of`)."""
     requested: datetime | None = None
     """When the cloud was last asked for something about this node."""
+    volumes: tuple[AttachedVolume, ...] = ()
 
     @property
     def address(self) -> str:

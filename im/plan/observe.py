@@ -66,12 +66,14 @@ def state_seen(row: Node, instance: Instance) -> NodeState:
 
 
 def updated(row: Node, instance: Instance) -> Node:
-    """Return the row with what the cloud knows better: id and addresses."""
+    """Return the row with what the cloud knows better: id, addresses and volumes."""
     private = instance.private_address or row.private_address
     public = instance.public_address or row.public_address
-    if (instance.id, private, public) == (row.id, row.private_address, row.public_address):
+    volumes = instance.volumes or row.volumes
+    known = (row.id, row.private_address, row.public_address, row.volumes)
+    if (instance.id, private, public, volumes) == known:
         return row
-    return replace(row, id=instance.id, private_address=private, public_address=public)
+    return replace(row, id=instance.id, private_address=private, public_address=public, volumes=volumes)
 
 
 def _preference(instance: Instance, row: Node | None) -> tuple[bool, int, str]:

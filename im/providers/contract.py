@@ -18,6 +18,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -25,6 +26,7 @@ import pytest
 from im.events import Event
 from im.plan.model import Catalog, Identity, Instance, NodeSpec
 from im.providers.base import Capability, Environment, Provider
+from im.topology.model import Volume
 
 _STATUSES = {"building", "active", "stopped", "error", "deleting"}
 
@@ -193,6 +195,24 @@ class ProviderContract:
         assert environment.infrastructure in provider.infrastructures()
         self.end(provider, environment.infrastructure)
         assert environment.infrastructure not in provider.infrastructures()
+
+    def test_volumes_are_attached_once_the_server_is_active(
+        self, provider: Provider, environment: Environment, image: str
+    ) -> None:
+        need(provider, Capability.VOLUMES)
+        spec = replace(self.spec(environment, image), volumes=(Volume("data", 1 << 30, "/data"),))
+        provider.create([spec])
+        self.settle(provider, environment.infrastructure, all_are("active"))
+        pause, end = 0.01, time.monotonic() + self.patience
+        while not provider.attach([spec]):
+            assert time.monotonic() < end, f"not attached after {self.patience:g} s"
+            time.sleep(pause)
+            pause = min(pause * 2, 5.0)
+        (server,) = provider.list(environment.infrastructure)
+        assert [volume.name for volume in server.volumes] == ["data"]
+        assert server.volumes[0].device.startswith("/dev/")
+        assert provider.attach([spec])
+        assert provider.list(environment.infrastructure)[0].volumes == server.volumes
 
     # -- stopping, starting, looking inside ---------------------------------------------------------------------
 

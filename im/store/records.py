@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from im import events as happened
 from im.events import Event
-from im.plan.model import InfrastructureState, Node, NodeState
+from im.plan.model import AttachedVolume, InfrastructureState, Node, NodeState
 from im.topology.model import Topology
 
 if TYPE_CHECKING:
@@ -88,12 +88,14 @@ def infrastructure(row: Mapping[str, Any]) -> InfrastructureRecord:
 
 def node_row(node: Node) -> dict[str, Any]:
     """Return the row of a node."""
-    return _row(node)
+    return _row(node) | {"volumes": json.dumps([asdict(volume) for volume in node.volumes])}
 
 
 def node(row: Mapping[str, Any]) -> Node:
     """Return the node of a row."""
-    return Node(**(dict(row) | {"state": NodeState(row["state"]), "requested": _aware(row["requested"])}))
+    volumes = tuple(AttachedVolume(**volume) for volume in json.loads(row["volumes"]))
+    read = {"state": NodeState(row["state"]), "requested": _aware(row["requested"]), "volumes": volumes}
+    return Node(**(dict(row) | read))
 
 
 def event_row(event: Event) -> dict[str, Any]:

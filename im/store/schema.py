@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The alembic revision that these tables are at."""
 
 metadata = MetaData()
@@ -72,6 +72,7 @@ nodes = Table(
     Column("flavor", String, nullable=False),
     Column("request", String, nullable=False),
     Column("requested", DateTime),
+    Column("volumes", Text, nullable=False, server_default="[]"),
 )
 
 events = Table(

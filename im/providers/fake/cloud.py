@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from im.plan.model import Instance, NodeSpec
+from im.plan.model import AttachedVolume, Instance, NodeSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Behaviour:
     """How the cloud behaves; times are seconds.
 
     ``latency``: of every call. ``build_time``: until a server is active. ``boot_time``: from then on until SSH answers.
-    ``delete_time``: how long a server is listed as being deleted. ``capacity``: servers that there is room for.
+    ``delete_time``: how long a server is listed as being deleted. ``attach_time``: from the request until volumes are
+    attached. ``capacity``: servers that there is room for.
     ``errors``: how many times a server of that name ends in error. ``mute``: names of servers whose SSH never answers.
     ``staleness``: listings show the cloud as it was so long ago. ``leftovers``: how often ``release`` has more to do.
     """
@@ -42,6 +43,7 @@ class Behaviour:
     build_time: float = 0.0
     boot_time: float = 0.0
     delete_time: float = 0.0
+    attach_time: float = 0.0
     capacity: int | None = None
     errors: Mapping[str, int] = field(default_factory=dict)
     mute: frozenset[str] = frozenset()
@@ -70,6 +72,8 @@ class Server:
     deleted: float = 0.0
     gone: float = 0.0
     broken: bool = False
+    volumes: str = ""
+    attached: float = 0.0
 
     @classmethod
     def of(cls, spec: NodeSpec, number: int, created: float, active: float) -> Server:
@@ -89,6 +93,7 @@ class Server:
             public_address=public,
             created=created,
             active=active,
+            volumes=" ".join(volume.name for volume in spec.volumes),
         )
 
     def exists(self, now: float) -> bool:
@@ -104,6 +109,10 @@ class Server:
         if self.broken:
             return "error"
         return "stopped" if self.stopped and self.stopped <= now else "active"
+
+    def has_volumes(self, now: float) -> bool:
+        """Tell whether all its volumes are attached at that time."""
+        return not self.volumes or bool(self.attached and self.attached <= now)
 
     def shown(self, now: float) -> Instance:
         """Return it as a listing shows it at that time."""
@@ -122,7 +131,12 @@ class Server:
             message="no valid host was found" if status == "error" else "",
             cpus=self.cpus,
             memory=self.memory,
+            volumes=self._volumes() if there and self.has_volumes(now) else (),
         )
+
+    def _volumes(self) -> tuple[AttachedVolume, ...]:
+        names = self.volumes.split()
+        return tuple(AttachedVolume(name, f"{self.id}-{name}", f"/dev/disk/by-id/fake-{name}") for name in names)
 
 
 FIELDS = tuple(item.name for item in fields(Server))

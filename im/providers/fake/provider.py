@@ -115,9 +115,16 @@ class FakeProvider:
                     state.change(server, stopped=0.0, active=self._now())
 
     def attach(self, specs: Sequence[NodeSpec]) -> bool:
-        """Attach volumes: done as soon as it is asked for."""
-        with self._call("attach"):
-            return all(spec.token for spec in specs)
+        """Request the volumes of servers that are active; true when all are attached."""
+        with self._call("attach") as state:
+            now = self._now()
+            living = {server.token: server for server in state.living(now)}
+            for spec in specs:
+                server = living.get(spec.token)
+                if server and server.volumes and not server.attached and server.status(now) == "active":
+                    state.change(server, attached=now + self.behaviour.attach_time)
+            living = {server.token: server for server in state.living(now)}
+            return all(spec.token in living and living[spec.token].has_volumes(now) for spec in specs)
 
     def publish(self, id: str) -> str:  # noqa: A002
         """Give this server a public address."""
