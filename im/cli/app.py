@@ -11,8 +11,8 @@ import click
 from im.errors import ImError, TemplateError
 
 COMMANDS = (
-    "deploy", "validate", "plan", "list", "show", "inventory", "scale", "stop", "start", "ssh", "ssh-config", "exec",
-    "put", "get", "mpi", "logs", "events", "why", "delete", "gc", "providers", "version",
+    "deploy", "validate", "template", "plan", "list", "show", "inventory", "scale", "stop", "start", "ssh",
+    "ssh-config", "exec", "put", "get", "mpi", "batch", "logs", "events", "why", "delete", "gc", "providers", "version",
 )  # fmt: skip
 
 EPILOG = """\b

@@ -21,6 +21,13 @@ def outline(topology: Topology) -> list[str]:
     return lines
 
 
+def summary(group: NodeGroup) -> tuple[str, ...]:
+    """Return the few lines that a picture has room for."""
+    rows = (_size(group), _image(group) if _image(group) != "any" else "", ", ".join(map(_port, group.ports[:4])))
+    volumes = (f"{volume.mount or volume.name} {_bytes(volume.size)}".strip() for volume in group.volumes)
+    return tuple(row[:40] for row in (*rows, *volumes) if row)
+
+
 def _firsts(items: list[Software]) -> Iterator[tuple[bool, Software]]:
     return ((index == 0, item) for index, item in enumerate(items))
 

@@ -21,6 +21,9 @@ BASE: Final = "template_file"
 _KEYS: Final = ("file", "repository", "namespace_prefix", "namespace_uri")
 
 
+_NOWHERE: Final = Mark("")
+
+
 class Reader(Protocol):
     """Reads one file: its value with marks, and what is wrong with its text."""
 
@@ -39,7 +42,7 @@ class Import:
     mark: Mark
     prefix: str = ""
     repository: str = ""
-    named: Mark = Mark("")
+    named: Mark = _NOWHERE
     base: bool = False
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from im.config import default_home
+from im.data_files import data_folder
 from im.errors import TemplateError
 from im.sources.archive import is_archive, unpack
 from im.sources.artifacts import Locator
@@ -24,10 +25,12 @@ from im.sources.read import NO_CACHE, normative_documents, read_yaml
 from im.topology import library
 from im.topology.build import build
 from im.topology.dialect import Dialect
+from im.topology.document import Map
 from im.topology.findings import Findings
 from im.topology.model import Finding, Mark, Topology
 from im.topology.question import Question
 from im.topology.software import Located
+from im.topology.types import Types
 
 __all__ = ["Reading", "load", "read_inputs"]
 
@@ -80,6 +83,18 @@ def load(
     if key:
         kept.keep(key, topology, made_of)
     return topology
+
+
+def read_types(template: Path | None, reading: Reading) -> tuple[Map, Types]:
+    """Return what a template's file says (with its base below it) and all types that it may use.
+
+    Without a template: ours. Nothing is asked of its inputs or nodes. Raises ``TemplateError`` where it cannot be read.
+    """
+    sources = sources_of(template or data_folder("tosca_templates") / "types" / "types.yaml", reading)
+    findings = Findings()
+    documents, _ = read_documents(sources, _reader(sources, Cache(reading.cache)), findings)
+    findings.stop()
+    return documents[0].root, Types([*documents, *normative_documents()], Findings())
 
 
 def sources_of(template: Path, reading: Reading) -> Sources:

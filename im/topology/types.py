@@ -115,6 +115,12 @@ class Types:
         for known in self._known.values():
             yield from (found for name, found in known.items() if found.origin == origin and found.name == name)
 
+    def all(self, kind: Kind, *, normative: bool) -> Iterator[TypeDefinition]:
+        """Yield the types of a kind, TOSCA's own only where they are wanted."""
+        for name, found in self._known[kind].items():
+            if found.name == name and (normative or found.origin != "normative"):
+                yield found
+
     def named(self, text: str) -> Iterator[TypeDefinition]:
         """Yield the types of any kind, TOSCA's own left out, that are called exactly ``text``."""
         for known in self._known.values():
