@@ -31,6 +31,7 @@ from im.topology.model import Topology
 
 if TYPE_CHECKING:
     from im.engine.operations import Collected, Engine
+    from im.jobs.batch.request import Container
     from im.jobs.launch import MpiOptions
     from im.providers.base import Provider
     from im.sources.load import Reading
@@ -320,6 +321,24 @@ class LocalManager:
         from im.jobs.rehearsal import commands
 
         return commands(self.cluster(name), MpiJob(ranks, image, tuple(words), **options))
+
+    def batch(self, name: str, words: Sequence[str]) -> int:
+        """Run ``im-batch`` with these words on the front-end, and return its exit code. Raises ``JobError``."""
+        from im.jobs.batch.client import verb
+
+        return verb(self.cluster(name), words)
+
+    def batch_submit(self, name: str, container: Container) -> str:
+        """Hand a container to the batch system and return its id. Raises ``JobError``, ``InputError``."""
+        from im.jobs.batch.client import submit
+
+        return submit(self.cluster(name), container, emit=self.emit)
+
+    def batch_run(self, name: str, container: Container, *, forget: bool = False) -> int:
+        """Run a container under the batch system to its end and return its exit code; ``forget`` it then."""
+        from im.jobs.batch.client import run
+
+        return run(self.cluster(name), container, forget=forget, emit=self.emit)
 
     def _node(self, name: str, node: str | None, cluster: Cluster | None = None) -> Node:
         cluster = cluster or self.cluster(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -144,12 +145,9 @@ def _attend(identifier: str, *, forget: bool) -> int:
 
 def _mounts(texts: list[str]) -> tuple[Mount, ...]:
     """Read the mounts and look at them here already; the job looks again, and holds what it saw."""
-    import os
-
     found = tuple(parse(text) for text in texts)
-    roots = tuple(map(str, places.settings()["mounts"]))  # type: ignore[call-overload]
     for mount in found:
-        os.close(check(mount, (*roots, str(places.home())), os.getuid()))
+        os.close(check(mount, places.mount_roots(), os.getuid()))
     return found
 
 

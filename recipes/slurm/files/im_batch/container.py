@@ -6,11 +6,12 @@ import json
 import os
 import pwd
 from pathlib import Path
+from typing import Any
 
 from im_batch.faults import BatchError
 from im_batch.places import home
 
-_WAIT = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
+WAIT = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
 """A shell of the image waits for the program: proot would turn every signal that ends a program into exit code 255."""
 
 
@@ -19,7 +20,7 @@ def folder(container: str) -> Path:
     return Path(os.environ.get("UDOCKER_DIR") or home() / ".udocker") / "containers" / container
 
 
-def configuration(container: str) -> dict[str, object]:
+def configuration(container: str) -> dict[str, Any]:
     """Return what the image says of its program, variables and folder. Raises :class:`BatchError`."""
     try:
         known = json.loads((folder(container) / "container.json").read_text())
@@ -29,7 +30,7 @@ def configuration(container: str) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def program(config: dict[str, object], command: list[str], entrypoint: str | None) -> list[str]:
+def program(config: dict[str, Any], command: list[str], entrypoint: str | None) -> list[str]:
     """Return the words that run, as Docker decides: the entry point, then the command or the image's own."""
     own_entry = _words(config.get("Entrypoint"))
     entry = own_entry if entrypoint is None else _words(entrypoint)
@@ -58,6 +59,6 @@ def command_line(
         *(f"--env={name}={value}" for name, value in variables.items()),
         f"--workdir={directory}",
         container,
-        *(_WAIT if has_shell else ()),
+        *(WAIT if has_shell else ()),
         *words,
     ]

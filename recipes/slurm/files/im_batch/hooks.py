@@ -28,12 +28,10 @@ def prolog() -> int:
     job, user, _ = _job()
     scratch = places.scratch(job)
     scratch.mkdir(mode=0o711, parents=True, exist_ok=True)
-    for name in ("tmp", "report"):
-        path = scratch / name
-        if name == "tmp":
-            path.mkdir(mode=0o700, exist_ok=True)
-        else:
-            path.touch(mode=0o600)
+    (scratch / "report").touch(mode=0o600)
+    for name in ("tmp", "mounts"):
+        (scratch / name).mkdir(mode=0o700, exist_ok=True)
+    for path in scratch.iterdir():
         os.chown(path, user, pwd.getpwuid(user).pw_gid, follow_symlinks=False)
     usage.pin(usage.groups(int(job), user))
     return 0

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from im_batch import container, mounts, places, usage
+from im_batch import binding, container, mounts, places, processes, usage
 from im_batch.faults import BatchError
 
 _NO_NEW_PRIVILEGES = 38
@@ -25,14 +26,10 @@ def main(folder: Path) -> int:
     started = time.time()
     try:
         wanted = json.loads((folder / "container.json").read_text())
-        line, held = prepare(wanted)
+        code = run(prepare(wanted))
     except (BatchError, OSError, KeyError, ValueError) as error:
         print(f"im-batch: {error}", file=sys.stderr)  # noqa: T201
-        code, held = OUR_FAULT, []
-    else:
-        code = run(line)
-    for descriptor in held:
-        os.close(descriptor)
+        code = OUR_FAULT
     report = {"code": code, "started": started, "ended": time.time(), **counted()}
     with contextlib.suppress(OSError, KeyError):  # a job without our hooks has no such file
         (places.scratch(os.environ["SLURM_JOB_ID"]) / "report").write_text(json.dumps(report))
@@ -49,23 +46,28 @@ def give_up_privileges() -> None:
         raise OSError(ctypes.get_errno(), "the kernel does not give up privileges")
 
 
-def prepare(wanted: dict) -> tuple[list[str], list[int]]:  # type: ignore[type-arg]
-    """Check the mounts and return the container's command line, with the descriptors that hold the mounts."""
-    roots = tuple(str(root) for root in places.settings()["mounts"])  # type: ignore[attr-defined]
-    user = os.getuid()
-    held: list[int] = []
-    pairs = [(str(places.scratch(os.environ["SLURM_JOB_ID"]) / "tmp"), "/tmp")]  # noqa: S108
-    for each in wanted["mounts"]:
-        mount = mounts.Mount(**each)
-        held.append(mounts.check(mount, (*roots, str(places.home())), user))
-        pairs.append((mount.source, mount.target))
+def prepare(wanted: dict[str, Any]) -> list[str]:
+    """Check and bind the mounts, and return the container's command line."""
+    scratch = places.scratch(os.environ["SLURM_JOB_ID"])
+    pairs = [(str(scratch / "tmp"), "/tmp")]  # noqa: S108
+    if wanted["mounts"]:
+        pairs += _bound([mounts.Mount(**each) for each in wanted["mounts"]], scratch / "mounts")
     name = wanted["container"]
     config = container.configuration(name)
-    own = [text.split("=", 1) for text in config.get("Env") or [] if "=" in text]  # type: ignore[attr-defined]
-    variables = {**dict(own), **wanted["variables"], **inherited()}
+    own = dict(text.split("=", 1) for text in config.get("Env") or [] if "=" in text)
     words = container.program(config, wanted["command"], wanted["entrypoint"])
-    directory = wanted["directory"] or str(config.get("WorkingDir") or "/")
-    return container.command_line(name, words, mounts=pairs, variables=variables, directory=directory), held
+    return container.command_line(
+        name,
+        words,
+        mounts=pairs,
+        variables={**own, **wanted["variables"], **inherited()},
+        directory=wanted["directory"] or str(config.get("WorkingDir") or "/"),
+    )
+
+
+def _bound(wanted: list[mounts.Mount], folder: Path) -> list[tuple[str, str]]:
+    roots, user = places.mount_roots(), os.getuid()
+    return binding.bind(wanted, [mounts.check(mount, roots, user) for mount in wanted], folder)
 
 
 def inherited() -> dict[str, str]:
@@ -75,9 +77,22 @@ def inherited() -> dict[str, str]:
 
 
 def run(line: list[str]) -> int:
-    """Run the container to its end. A polite end is for the program; we stay, to write down how it went."""
+    """Run the container to its end; we stay whatever comes, to write down how it went.
+
+    TERM goes on to the program alone, and USR1 means to end it by force.
+    """
     child = subprocess.Popen(line, stdin=subprocess.DEVNULL)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCONT):
+    wrapped = tuple(container.WAIT) == tuple(line)[line.index("/bin/sh") :][:4] if "/bin/sh" in line else False
+
+    def polite(*_: object) -> None:
+        processes.signal_all(processes.program(child.pid, wrapped=wrapped), signal.SIGTERM)
+
+    def force(*_: object) -> None:
+        processes.signal_all(processes.program(child.pid, wrapped=wrapped), signal.SIGKILL)
+
+    for number, handler in ((signal.SIGTERM, polite), (signal.SIGUSR1, force)):
+        signal.signal(number, handler)
+    for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     code = child.wait()
     return code if code >= 0 else 128 - code

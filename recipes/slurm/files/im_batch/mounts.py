@@ -58,19 +58,23 @@ def check(mount: Mount, roots: tuple[str, ...], user: int) -> int:
     """
     if not _below(mount.source, roots):
         raise BatchError(f"{mount.source} must not be mounted", f"what may be: {', '.join(roots)}, and what is in them")
-    return walk(mount.source, user, read_only=mount.read_only)
+    return walk(mount.source, user)
 
 
-def walk(path: str, user: int, *, read_only: bool = False) -> int:
-    """Open ``path`` component by component and return its descriptor. Raises :class:`BatchError`."""
+def walk(path: str, user: int | None) -> int:
+    """Open ``path`` component by component and return its descriptor. Raises :class:`BatchError`.
+
+    ``user`` None: owners do not matter.
+    """
     parts = PurePosixPath(path).parts
     held = os.open("/", os.O_PATH | os.O_DIRECTORY)
     try:
         for index, part in enumerate(parts[1:], 1):
             so_far = str(PurePosixPath(*parts[: index + 1]))
-            _steady(held, str(PurePosixPath(*parts[:index])), user)
+            if user is not None:
+                _steady(held, str(PurePosixPath(*parts[:index])), user)
             held = _step(held, part, so_far)
-        _permitted(held, path, read_only=read_only)
+        _readable(held, path)
     except BaseException:
         os.close(held)
         raise
@@ -98,9 +102,6 @@ def _steady(folder: int, path: str, user: int) -> None:
         raise BatchError(f"others can exchange what is in {path}", f"mount {path} itself, or a folder of your own")
 
 
-def _permitted(held: int, path: str, *, read_only: bool) -> None:
-    """The kernel decides, for the user who runs this."""
-    wanted = os.R_OK if read_only else os.R_OK | os.W_OK
-    if not os.access(f"/proc/self/fd/{held}", wanted):
-        how = "read" if read_only else "written"
-        raise BatchError(f"{path} may not be {how} by you", "" if read_only else f"{path}:TARGET:ro to read it only")
+def _readable(held: int, path: str) -> None:
+    if not os.access(f"/proc/self/fd/{held}", os.R_OK):
+        raise BatchError(f"{path} may not be read by you")

@@ -6,9 +6,10 @@ import json
 import os
 import pwd
 from pathlib import Path
+from typing import Any
 
 NODE = Path("/var/lib/im/jobs")
-"""On each node, root's: a folder per job, with ``tmp`` (the user's) and ``report`` (a file that the user may write)."""
+"""On each node, root's: a folder per job, with the user's ``tmp``, ``mounts`` and the file ``report``."""
 
 MAIL = Path("/home/.im/batch")
 """In the shared home, Slurm's own: what nodes tell the front-end about jobs that ended."""
@@ -19,10 +20,15 @@ RECORDS = Path("/var/lib/im/batch/records.jsonl")
 SETTINGS = Path("/etc/im/batch.json")
 
 
-def settings() -> dict[str, object]:
+def settings() -> dict[str, Any]:
     """Return what the recipe wrote down for this sub-cluster."""
-    known: dict[str, object] = json.loads(SETTINGS.read_text())
+    known: dict[str, Any] = json.loads(SETTINGS.read_text())
     return known
+
+
+def mount_roots() -> tuple[str, ...]:
+    """Return the folders that this user may mount from."""
+    return (*map(str, settings()["mounts"]), str(home()))
 
 
 def home() -> Path:

@@ -62,8 +62,10 @@ def exit_code(job: dict[str, str]) -> int:
     code, _, number = job.get("ExitCode", "").partition(":")
     signal = int(number or 0)
     state = job.get("JobState", "")
+    if state == "OUT_OF_MEMORY":  # Slurm has a number of its own for this
+        return 137
     if signal:
         return 128 + signal
-    if state in {"CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "DEADLINE"} and int(code or 0) == 0:
+    if state in {"CANCELLED", "TIMEOUT", "NODE_FAIL", "DEADLINE"} and int(code or 0) == 0:
         return 137
     return int(code or 0)

@@ -156,20 +156,21 @@ def _copy(path: Path, start: int, stream) -> int:  # type: ignore[no-untyped-def
 
 
 def stop(container: Container, patience: float = 10) -> None:
-    """End a container: politely, after ``patience`` seconds by force. Nothing happens if it has ended."""
+    """End a container's program: politely, after ``patience`` seconds by force. Nothing happens if it has ended."""
     known = slurm.show(container.job)
     if not known or known["JobState"] in slurm.OVER:
         return
     if known["JobState"] != "RUNNING":
         slurm.ask("scancel", str(container.job))
         return
-    slurm.ask("scancel", "--signal=TERM", "--full", str(container.job))
-    limit = time.monotonic() + patience
-    while time.monotonic() < limit:
-        if ended(container) is not None:
-            return
-        time.sleep(0.2)
-    slurm.ask("scancel", "--signal=KILL", "--full", str(container.job))
+    orders = (("--batch", "TERM", patience), ("--batch", "USR1", 5.0), ("--full", "KILL", 5.0))
+    for to, signal, seconds in orders:
+        slurm.ask("scancel", f"--signal={signal}", to, str(container.job))
+        limit = time.monotonic() + seconds
+        while time.monotonic() < limit:
+            if ended(container) is not None:
+                return
+            time.sleep(0.2)
 
 
 def remove(container: Container, *, force: bool = False) -> None:
@@ -178,9 +179,6 @@ def remove(container: Container, *, force: bool = False) -> None:
         if not force:
             raise BatchError(f"container {container.identifier} is not over", "im-batch stop it first, or rm --force")
         stop(container, 0)
-        limit = time.monotonic() + 30
-        while ended(container) is None and time.monotonic() < limit:
-            time.sleep(0.2)
     shutil.rmtree(container.folder)
 
 
