@@ -37,6 +37,10 @@ test-faults: .venv/.ready ## SIGKILL at every point of a command
 test-conformance: .venv/.ready ## TOSCA as others write it
 	$(BIN)/pytest --quiet tests/conformance
 
+.PHONY: fuzz
+fuzz: .venv/.ready ## 10,000 templates that nobody would write
+	IM_FUZZ=10000 $(BIN)/pytest --quiet -n 2 --timeout 3600 tests/conformance/test_fuzz.py
+
 .PHONY: test-local
 test-local: .venv/.ready system ## real nodes, Ansible, udocker and MPI on this machine (root)
 	$(BIN)/pytest --durations=10 tests/e2e -m e2e_local

@@ -1,8 +1,15 @@
-"""Whatever a template looks like, it ends in a topology or in findings with a place."""
+"""Whatever a template looks like, it ends in a plan or in our own words with a place.
+
+No traceback, no more than 5 s of CPU for any of them, no more than 500 MB for all. ``$IM_FUZZ`` is how many templates
+are tried (`make fuzz`: 10,000).
+"""
 
 from __future__ import annotations
 
 import copy
+import os
+import resource
+import signal
 
 import pytest
 import yaml
@@ -10,12 +17,61 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from im.data_files import data_folder
-from im.errors import TemplateError
+from im.errors import ImError, TemplateError
+from im.plan.diff import diff
+from im.plan.model import Catalog, Flavor, Image
 from im.sources.load import load
-from im.topology.model import Topology
 
-SEEDS = ("mpi_cluster.yaml", "docker_cluster.yaml", "examples/own_playbook/cluster.yaml")
-TEXTS = {name: (data_folder("tosca_templates") / name).read_text() for name in SEEDS}
+EXAMPLES = int(os.environ.get("IM_FUZZ") or 1000)
+SECONDS = 5
+MEGABYTES = 500
+SHIPPED = ("mpi_cluster.yaml", "data_cluster.yaml", "examples/own_playbook/cluster.yaml")
+FOR_IM = """\
+tosca_definitions_version: tosca_simple_yaml_1_0
+capability_types:
+  tosca.capabilities.indigo.Endpoint:
+    derived_from: tosca.capabilities.Endpoint
+    properties: { dns_name: { type: string, required: false }, private_ip: { type: boolean, default: true } }
+node_types:
+  tosca.nodes.indigo.Compute:
+    derived_from: tosca.nodes.Compute
+    capabilities: { endpoint: { type: tosca.capabilities.indigo.Endpoint } }
+policy_types:
+  tosca.policies.indigo.Placement: { derived_from: tosca.policies.Placement }
+topology_template:
+  inputs:
+    number: { type: integer, default: 2, constraints: [ greater_or_equal: 1 ] }
+    word: { type: string, default: random(8) }
+  node_templates:
+    server:
+      type: tosca.nodes.indigo.Compute
+      capabilities:
+        endpoint:
+          properties: { network_name: "net,pool", dns_name: server, ports: { web: { protocol: tcp, source: 80 } } }
+        host: { properties: { num_cpus: { greater_or_equal: 2 }, mem_size: 1 GB } }
+        os: { properties: { image: "ost://cloud.example.org/id", distribution: ubuntu, version: 16.04 } }
+      requirements:
+        - local_storage:
+            node: disk
+            relationship: { type: tosca.relationships.AttachesTo, properties: { location: /data, device: hdb } }
+    worker:
+      type: tosca.nodes.indigo.Compute
+      capabilities:
+        scalable: { properties: { min_instances: 0, max_instances: 9, default_instances: { get_input: number } } }
+    disk: { type: tosca.nodes.BlockStorage, properties: { size: 10 GB } }
+    net: { type: tosca.nodes.network.Network, properties: { network_type: private, cidr: 10.0.*.0/24 } }
+    port: { type: tosca.nodes.network.Port, requirements: [ { binding: worker }, { link: net } ] }
+  groups:
+    all: { type: tosca.groups.Root, members: [ server, worker ] }
+  policies:
+    - place: { type: tosca.policies.indigo.Placement, properties: { availability_zone: z }, targets: [ all ] }
+    - scale: { type: tosca.policies.Scaling, properties: { max_instances: 5 }, targets: [ worker ] }
+  outputs:
+    address: { value: { concat: [ "http://", { get_attribute: [ server, public_address, 0 ] }, "/" ] } }
+"""
+TEXTS = {name: (data_folder("tosca_templates") / name).read_text() for name in SHIPPED} | {"for_im.yaml": FOR_IM}
+SEEDS = tuple(TEXTS)
+CLOUD = Catalog(images=(Image("id", "Linux", "ubuntu", "16.04"),), flavors=(Flavor("f", "f", 64, 2**42, 2**44, 8),))
 WORDS = [
     "type",
     "properties",
@@ -70,6 +126,18 @@ WORDS = [
     "recipes/udocker",
     "../x.yml",
     "a.sh",
+    "placement",
+    "anti-affinity",
+    "availability_zone",
+    "volume_id",
+    "node_filter",
+    "template_file",
+    "random(5)",
+    "PUBLIC",
+    "remote_cidr",
+    "substitution_mappings",
+    "directives",
+    "substitute",
 ]
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 10**6), st.floats(), st.sampled_from(WORDS), st.text(max_size=6)
@@ -82,7 +150,7 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 FUZZ = settings(
-    max_examples=100,
+    max_examples=EXAMPLES * 2 // 5,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.large_base_example],
 )
@@ -101,20 +169,29 @@ ROOTS = {name: yaml.load(text, yaml.CSafeLoader) for name, text in TEXTS.items()
 
 @pytest.fixture
 def ends_well(tmp_path):
-    """Return the check: a topology, or findings that name the file or one of its imports."""
+    """Return the check: a plan, or words of ours with a place, in time and in memory."""
+
+    def too_long(*_):
+        raise TimeoutError(f"more than {SECONDS} s of CPU")
+
+    signal.signal(signal.SIGVTALRM, too_long)
 
     def check(text, inputs):
         path = tmp_path / "t.yaml"
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
         try:
-            result = load(path, inputs)
-        except TemplateError as error:
+            result = diff("fuzz", load(path, inputs), (), (), CLOUD)
+        except ImError as error:
             result = error
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         if isinstance(result, TemplateError):
             assert all(finding.mark.line >= 1 and finding.mark.column >= 1 for finding in result.findings)
             assert any(finding.severity == "error" for finding in result.findings)
         else:
-            assert isinstance(result, Topology)
+            assert result.message if isinstance(result, ImError) else result.actions
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MEGABYTES * 1024
 
     return check
 
@@ -162,7 +239,7 @@ def test_a_template_with_other_characters_somewhere_never_breaks_us(ends_well, n
     ends_well(text[:start] + put + text[start + cut[1] :], {})
 
 
-@FUZZ
+@settings(FUZZ, max_examples=EXAMPLES // 5)
 @given(body=VALUES)
 def test_any_topology_at_all_never_breaks_us(ends_well, body):
     root = {
