@@ -16,9 +16,17 @@ from testcloud.steps import StackError, Steps
 
 def main(words: Sequence[str]) -> int:
     """Do what the command line says; return the exit status."""
-    commands = {"install": install, "image": make_image, "up": up, "down": down, "status": status, "why-not": why_not}
+    commands = {
+        "install": install,
+        "image": make_image,
+        "mpi-image": add_mpi_image,
+        "up": up,
+        "down": down,
+        "status": status,
+        "why-not": why_not,
+    }
     if len(words) != 1 or words[0] not in commands:
-        print("usage: stack install | image | up | down | status | why-not", file=sys.stderr)
+        print(f"usage: stack {' | '.join(commands)}", file=sys.stderr)
         return 2
     cloud = configured()
     try:
@@ -42,16 +50,29 @@ def install(cloud: Cloud) -> int:
         steps = Steps()
         cloud.cache.mkdir(parents=True, exist_ok=True)
         packages.install(cloud, steps)
-        image.ensure(cloud, steps)
+        image.ensure(cloud.image, steps)
     return 0
 
 
 def make_image(cloud: Cloud) -> int:
-    """Make the guest image again."""
+    """Make the guest image again; the next ``up`` uses it."""
     _demand()
     with _held(cloud):
-        cloud.image.unlink(missing_ok=True)
-        image.ensure(cloud, Steps())
+        image.remove(cloud)
+        image.ensure(cloud.image, Steps())
+    return 0
+
+
+def add_mpi_image(cloud: Cloud) -> int:
+    """Put a second image on the running cloud: what the recipes of an MPI cluster install is in it already."""
+    _demand()
+    folder = cloud.cache / "debian-12-mpi"
+    with _held(cloud), resources.connect(cloud) as admin:
+        steps = Steps()
+        image.ensure(folder, steps, packages.of_recipes("base", "udocker", "openmpi", "nfs"))
+        if admin.image.find_image(folder.name) is None:
+            image.upload(admin, folder)
+            steps.done(f"{folder.name} is in glance")
     return 0
 
 

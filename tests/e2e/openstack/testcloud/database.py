@@ -144,7 +144,7 @@ def _where(cloud: Cloud) -> list[str]:
 
 def _image_mark(cloud: Cloud) -> str:
     status = cloud.image.stat()
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return str(status.st_mtime_ns)
 
 
 def _link(source: str, target: str) -> None:

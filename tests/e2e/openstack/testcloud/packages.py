@@ -8,6 +8,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import yaml
+
+from im.data_files import data_folder
 from testcloud.settings import Cloud
 from testcloud.steps import StackError, Steps
 
@@ -19,7 +22,7 @@ MACHINES = (
     "nova-compute-kvm neutron-linuxbridge-agent neutron-dhcp-agent neutron-l3-agent python3-libvirt qemu-system-x86"
     " qemu-utils dnsmasq-base genisoimage bridge-utils conntrack ipset"
 )
-IMAGE = "mmdebstrap extlinux syslinux-common fdisk e2fsprogs busybox-static"
+IMAGE = "mmdebstrap e2fsprogs busybox-static"
 OCCI = "python3-routes python3-pip python3-setuptools python3-pbr"
 PACKAGES = f"{CONTROL} {MACHINES} {IMAGE} {OCCI}".split()
 VERSIONED = ("keystone", "glance", "placement", "nova", "neutron", "cinder")
@@ -127,3 +130,10 @@ def _install_ooi(cloud: Cloud) -> None:
                 raise StackError(f"ooi's {name} is not what we know: no {pattern}")
         file.write_text(text)
     made.rename(cloud.ooi)
+
+
+def of_recipes(*names: str) -> tuple[str, ...]:
+    """Return the Debian packages that these of our recipes install."""
+    files = [data_folder("recipes") / name / "packages.yml" for name in names]
+    lists = [yaml.safe_load(file.read_text()) for file in files if file.exists()]
+    return tuple(sorted({package for groups in lists for group in groups.values() for package in group}))

@@ -10,7 +10,7 @@ from keystoneauth1.exceptions import ClientException
 from openstack.connection import Connection
 from openstack.exceptions import SDKException
 
-from testcloud import database
+from testcloud import database, image
 from testcloud.settings import PASSWORD, Cloud
 from testcloud.steps import StackError
 
@@ -78,13 +78,7 @@ def resources(cloud: Cloud) -> None:
         admin.compute.create_flavor(name=name, vcpus=cpus, ram=memory, disk=disk)
     for name, properties in IMAGES.items():
         admin.create_image(name, data=bytes(65536), disk_format="raw", visibility="public", wait=True, **properties)
-    properties = {"os_distro": "debian", "os_version": "12", "architecture": "x86_64", "hw_rng_model": "virtio"}
-    least = {"min_disk": 2, "min_ram": 256}
-    with cloud.image.open("rb") as file:
-        image = admin.image.create_image(
-            name="debian-12", disk_format="qcow2", container_format="bare", visibility="public", **least, **properties
-        )
-        admin.image.put(f"/images/{image.id}/file", headers={"Content-Type": "application/octet-stream"}, data=file)
+    image.upload(admin, cloud.image)
     _networks(cloud, admin)
     small = admin.identity.find_project("small").id
     admin.compute.put(f"/os-quota-sets/{small}", json={"quota_set": SMALL})

@@ -51,8 +51,8 @@ class Cloud:
 
     @property
     def image(self) -> Path:
-        """The guest image with an operating system."""
-        return self.cache / "debian-12.qcow2"
+        """The folder with the guest's disk, kernel and ramdisk."""
+        return self.cache / "debian-12"
 
     @property
     def auth_url(self) -> str:
