@@ -17,10 +17,27 @@ def command() -> None:
     """Containers under the batch system, with Docker's words. `im-batch` on the front-end knows the same."""
 
 
+class NameFirst(click.Command):
+    """NAME, then options up to IMAGE; what follows IMAGE is the command's, options too, as in Docker."""
+
+    def __init__(self, *words: Any, **options: Any) -> None:  # noqa: ANN401 - click's own
+        super().__init__(*words, **options)
+        self.context_settings = {"allow_interspersed_args": False}
+        self.options_metavar = "NAME [OPTIONS]"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take NAME off before the options."""
+        if args and not args[0].startswith("-"):
+            ctx.params["name"] = args.pop(0)
+        rest = super().parse_args(ctx, args)
+        if "name" not in ctx.params:
+            raise click.UsageError("Missing argument 'NAME': it comes first.", ctx)
+        return rest
+
+
 def container_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what says how a container runs."""
     options = (
-        name_argument,
         click.option("--name", "title", default="", help="Name of the container."),
         click.option("--env", "-e", "variables", multiple=True, metavar="K=V", help="Variable; repeat for more."),
         click.option(
@@ -73,10 +90,7 @@ def wanted(
     )
 
 
-_OPEN = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-
-
-@command.command("run", context_settings=_OPEN)
+@command.command("run", cls=NameFirst)
 @click.option("--detach", "-d", is_flag=True, help="Only print the container's id.")
 @click.option("--rm", "forget", is_flag=True, help="Forget the container when it has ended.")
 @container_options
@@ -94,7 +108,7 @@ def run(name: str, detach: bool, forget: bool, **options: Any) -> int:  # noqa: 
         return im.batch_run(name, wanted(**options), forget=forget)
 
 
-@command.command("submit", context_settings=_OPEN)
+@command.command("submit", cls=NameFirst)
 @container_options
 def submit(name: str, **options: Any) -> None:  # noqa: ANN401 - passed on as they are
     """Hand a container to the batch system of NAME and print its id.
