@@ -28,6 +28,7 @@ Attributes = Mapping[str, Mapping[str, object]]
 _ADDRESSES: Final = {"ip_address": "private_address"}
 MAX_DEPTH: Final = 100
 MAX_STEPS: Final = 100_000
+STEPS_PER_NODE: Final = 200
 MAX_TEXT: Final = 1_000_000
 
 
@@ -131,6 +132,7 @@ class Resolver:
         self._open: list[tuple[str, str]] = []
         self._depth = 0
         self._steps = 0
+        self._most_steps = MAX_STEPS + STEPS_PER_NODE * len(nodes)
 
     def resolve(self, value: object, scope: Scope, mark: Mark) -> object:
         """Return ``value`` with its functions answered.
@@ -138,7 +140,7 @@ class Resolver:
         Those that need live nodes stay, with the names of nodes instead of SELF.
         """
         self._steps += 1
-        if self._depth >= MAX_DEPTH or self._steps > MAX_STEPS:
+        if self._depth >= MAX_DEPTH or self._steps > self._most_steps:
             self._findings.error(
                 mark, "too-deep", "the functions of the template lead from one to the next without end"
             )

@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from im.topology.document import Map
@@ -52,7 +54,8 @@ def _ask(module: Any, asked: Question) -> tuple[str, ...]:  # noqa: ANN401 - tos
             """
 
     try:
-        Template(yaml_dict_tpl=dict(asked.template), parsed_params=dict(asked.inputs))
+        with _without_graph(module):
+            Template(yaml_dict_tpl=dict(asked.template), parsed_params=dict(asked.inputs))
     except ValidationError:
         return tuple(dict.fromkeys(" ".join(str(error).split()) for error in ExceptionCollector.getExceptions()))
     except TOSCAException as error:
@@ -61,6 +64,28 @@ def _ask(module: Any, asked: Question) -> tuple[str, ...]:  # noqa: ANN401 - tos
         ExceptionCollector.stop()
         ExceptionCollector.clear()
     return ()
+
+
+class _NoGraph:
+    """Stands in for tosca-parser's graph of nodes, whose making takes the square of their number; we need none."""
+
+    def __init__(self, nodetemplates: object) -> None:
+        pass
+
+
+@contextmanager
+def _without_graph(module: Any) -> Iterator[None]:  # noqa: ANN401 - tosca-parser has no types
+    import toscaparser.topology_template
+
+    holders = (module, toscaparser.topology_template)
+    graphs = [holder.ToscaGraph for holder in holders]
+    for holder in holders:
+        holder.ToscaGraph = _NoGraph
+    try:
+        yield
+    finally:
+        for holder, graph in zip(holders, graphs, strict=True):
+            holder.ToscaGraph = graph
 
 
 def _place(message: str, root: Map) -> Mark:

@@ -86,7 +86,9 @@ def read_nodes(topology: Map, types: Types, findings: Findings) -> dict[str, Nod
 
 def _read_node(name: str, kind: str, section: Map, types: Types, findings: Findings) -> NodeTemplate:
     body, mark = section[name], section.key_mark(name)
-    definitions = properties_of(types.merged("node", kind, "properties"), types)
+    definitions = types.remember(
+        ("properties", kind), lambda: properties_of(types.merged("node", kind, "properties"), types)
+    )
     for key in ("copy", "directives", "node_filter"):
         if key in body:
             findings.warning(body.key_mark(key), "ignored", f"'{key}' of a node template is not followed")
@@ -99,7 +101,7 @@ def _read_node(name: str, kind: str, section: Map, types: Types, findings: Findi
         properties=with_defaults(as_map(body.get("properties")), definitions, mark),
         attributes=types.merged("node", kind, "attributes"),
         capabilities=_read_capabilities(name, kind, body, types, findings),
-        interfaces=join_interfaces(types.chain("node", kind), body.get("interfaces")),
+        interfaces=_interfaces(kind, body, types),
         artifacts=_join(types.merged("node", kind, "artifacts"), as_map(body.get("artifacts"))),
     )
 
@@ -125,21 +127,33 @@ def _read_capabilities(name: str, kind: str, body: Map, types: Types, findings: 
             hint = did_you_mean(str(key), map(str, defined)) or f"a {kind} has {', '.join(map(str, defined))}"
             findings.error(assigned.key_mark(key), "unknown-capability", message, hint)
     return {
-        str(key): _capability(str(key), content, as_map(assigned.get(key)), assigned, types)
+        str(key): _capability(kind, str(key), content, as_map(assigned.get(key)), assigned, types=types)
         for key, content in defined.items()
     }
 
 
-def _capability(name: str, definition: object, assignment: Map, holder: Map, types: Types) -> Capability:
+def _capability(node: str, name: str, definition: object, assignment: Map, holder: Map, *, types: Types) -> Capability:
+    kind, definitions = types.remember(("capability", node, name), lambda: _definitions(definition, types))
+    values = with_defaults(as_map(assignment.get("properties")), definitions, holder.key_mark(name))
+    return Capability(name, kind, definitions, values)
+
+
+def _definitions(definition: object, types: Types) -> tuple[str, dict[str, Property]]:
+    """Return the type of a capability and its properties, as the node type refines them."""
     kind = definition if isinstance(definition, str) else as_map(definition).get("type", "tosca.capabilities.Root")
     section = refine(types.merged("capability", kind, "properties"), as_map(as_map(definition).get("properties")))
     merged = Map()
     for key, body in as_map(section).items():
         inherited = types.merged("capability", kind, "properties").get(key)
         merged.put(key, refine(inherited, body), as_map(section).spot(key))
-    definitions = properties_of(merged, types)
-    values = with_defaults(as_map(assignment.get("properties")), definitions, holder.key_mark(name))
-    return Capability(name, types.name("capability", kind), definitions, values)
+    return types.name("capability", kind), properties_of(merged, types)
+
+
+def _interfaces(kind: str, body: Map, types: Types) -> Map:
+    chain = types.chain("node", kind)
+    if body.get("interfaces") is None:
+        return types.remember(("interfaces", kind), lambda: join_interfaces(chain, None))
+    return join_interfaces(chain, body["interfaces"])
 
 
 def _join(*sections: Map) -> Map:

@@ -6,17 +6,18 @@ Those of TOSCA itself, those that it imports and its own, with what they inherit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from im.topology.document import Document, Map, as_map, as_seq
 from im.topology.findings import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from im.topology.findings import Findings
     from im.topology.model import Mark
 
+T = TypeVar("T")
 Kind = Literal["node", "relationship", "capability", "interface", "data", "artifact", "group", "policy"]
 
 SECTIONS: Final[dict[Kind, str]] = {
@@ -87,6 +88,7 @@ class Types:
         self._known: dict[Kind, dict[str, TypeDefinition]] = {kind: {} for kind in SECTIONS}
         self._merged: dict[tuple[Kind, str, str], Map] = {}
         self._chains: dict[tuple[Kind, str], tuple[TypeDefinition, ...]] = {}
+        self._remembered: dict[object, Any] = {}
         for document in sorted(documents, key=lambda one: one.origin != "normative"):
             for kind, section in SECTIONS.items():
                 self._collect(kind, document, document.root.get(section), findings)
@@ -114,6 +116,12 @@ class Types:
         """Yield the types that documents of this origin define."""
         for known in self._known.values():
             yield from (found for name, found in known.items() if found.origin == origin and found.name == name)
+
+    def remember(self, key: object, make: Callable[[], T]) -> T:
+        """Return what ``make`` made of the types for ``key`` before; who shares it never changes it."""
+        if key not in self._remembered:
+            self._remembered[key] = make()
+        return cast("T", self._remembered[key])
 
     def all(self, kind: Kind, *, normative: bool) -> Iterator[TypeDefinition]:
         """Yield the types of a kind, TOSCA's own only where they are wanted."""
