@@ -15,9 +15,6 @@ from im.providers.openstack.marks import Batch, batches, name_filter
 from im.providers.openstack.servers import create_body, instance_of, missing_from, requested
 from im.providers.openstack.surroundings import Surroundings
 
-SHARE = 5
-"""A listing is not made again before so many times what the last one took."""
-SHORTEST = 0.5
 LONGEST_BLIND = 30.0
 """Seconds after which the whole truth is asked for, whatever seems to go on."""
 LONGEST_HOPE = 10.0
@@ -28,13 +25,12 @@ LONGEST_HOPE = 10.0
 class View:
     """What we know of an infrastructure's servers.
 
-    ``whole``: when all was listed; ``errors``: when it was last asked which failed; ``next``: nothing is asked before.
+    ``whole``: when all was listed; ``errors``: when it was last asked which failed.
     """
 
     servers: Mapping[str, Instance]
     whole: float
     errors: float
-    next: float = 0.0
 
     @property
     def statuses(self) -> set[str]:
@@ -48,7 +44,7 @@ class Fleet:
     def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._views: dict[str, View] = {}
 
     # looking
@@ -59,17 +55,14 @@ class Fleet:
         While it is only waited for the same thing to happen to all, a brief listing tells: nova asks neutron twice
         for each whole one. Of a server that has just become active, the address follows when the last one has.
         """
-        with self._lock:
-            view, now = self._views.get(infrastructure), self._clock()
-            if view is None or (now >= view.next and now - view.whole >= LONGEST_BLIND):
-                return self._whole(infrastructure)
-            if now < view.next:
-                return tuple(view.servers.values())
-            if view.statuses == {"deleting"}:
-                return self._remaining(infrastructure, view)
-            if "building" in view.statuses and view.statuses <= {"building", "active", "error"}:
-                return self._becoming(infrastructure, view)
+        view = self._views.get(infrastructure)
+        if view is None or self._clock() - view.whole >= LONGEST_BLIND:
             return self._whole(infrastructure)
+        if view.statuses == {"deleting"}:
+            return self._remaining(infrastructure, view)
+        if "building" in view.statuses and view.statuses <= {"building", "active", "error"}:
+            return self._becoming(infrastructure, view)
+        return self._whole(infrastructure)
 
     def all(self) -> tuple[Instance, ...]:
         """Return the servers of all infrastructures."""
@@ -77,8 +70,7 @@ class Fleet:
 
     def find(self, id_: str) -> Instance | None:
         """Return a server by its id."""
-        with self._lock:
-            known = [view.servers[id_] for view in self._views.values() if id_ in view.servers]
+        known = [view.servers[id_] for view in tuple(self._views.values()) if id_ in view.servers]
         return next(iter(known), None) or next((one for one in self.all() if one.id == id_), None)
 
     def learn(self, id_: str, public_address: str) -> None:
@@ -103,12 +95,12 @@ class Fleet:
     def _whole(self, infrastructure: str) -> tuple[Instance, ...]:
         begun = self._clock()
         found = self._listed(infrastructure)
-        return self._keep(infrastructure, View({one.id: one for one in found}, begun, begun), begun)
+        return self._keep(infrastructure, View({one.id: one for one in found}, begun, begun))
 
     def _becoming(self, infrastructure: str, view: View) -> tuple[Instance, ...]:
-        begun, name = self._clock(), name_filter(infrastructure)
-        if begun - view.errors >= LONGEST_HOPE:
-            view = replace(view, errors=begun)
+        now, name = self._clock(), name_filter(infrastructure)
+        if now - view.errors >= LONGEST_HOPE:
+            view = replace(view, errors=now)
             failed = {one["id"] for one in self._brief(name, status="ERROR")}
             if failed != {id_ for id_, one in view.servers.items() if one.status == "error"}:
                 return self._whole(infrastructure)
@@ -117,19 +109,18 @@ class Fleet:
         if active - view.servers.keys() or waiting <= active:
             return self._whole(infrastructure)
         servers = {id_: replace(one, status="active") if id_ in active else one for id_, one in view.servers.items()}
-        return self._keep(infrastructure, replace(view, servers=servers), begun)
+        return self._keep(infrastructure, replace(view, servers=servers))
 
     def _remaining(self, infrastructure: str, view: View) -> tuple[Instance, ...]:
-        begun = self._clock()
         there = {one["id"] for one in self._brief(name_filter(infrastructure))}
         if there - view.servers.keys():
             return self._whole(infrastructure)
         servers = {id_: one for id_, one in view.servers.items() if id_ in there}
-        return self._keep(infrastructure, replace(view, servers=servers), begun)
+        return self._keep(infrastructure, replace(view, servers=servers))
 
-    def _keep(self, infrastructure: str, view: View, begun: float) -> tuple[Instance, ...]:
-        now = self._clock()
-        self._views[infrastructure] = replace(view, next=now + max(SHORTEST, SHARE * (now - begun)))
+    def _keep(self, infrastructure: str, view: View) -> tuple[Instance, ...]:
+        with self._lock:
+            self._views[infrastructure] = view
         return tuple(view.servers.values())
 
     def _brief(self, name: str, **query: str) -> Sequence[Json]:
@@ -144,14 +135,18 @@ class Fleet:
         if not specs:
             return ()
         infrastructure = specs[0].infrastructure
-        with self._lock:
-            view, now = self._views.get(infrastructure), self._clock()
-            fresh = view is not None and now - view.whole < LONGEST_BLIND
-            there = {one.token: one for one in (self.list(infrastructure) if fresh else self._whole(infrastructure))}
-            new = batches(missing_from(there, specs))
-            there |= self._create_all([partial(self._create, batch, around, flavor) for batch in new], new)
-            self._add(infrastructure, there.values())
+        view = self._views.get(infrastructure)
+        if view is None or self._clock() - view.whole >= LONGEST_BLIND:
+            self._whole(infrastructure)
+        there = {one.token: one for one in self._known(infrastructure).values()}
+        new = batches(missing_from(there, specs))
+        there |= self._create_all([partial(self._create, batch, around, flavor) for batch in new], new)
+        self._add(infrastructure, there.values())
         return tuple(there[spec.token] for spec in specs if spec.token in there)
+
+    def _known(self, infrastructure: str) -> Mapping[str, Instance]:
+        view = self._views.get(infrastructure)
+        return view.servers if view else {}
 
     def _create_all(
         self, calls: Sequence[Callable[[], Sequence[Instance]]], new: Sequence[Sequence[NodeSpec]]
@@ -189,7 +184,7 @@ class Fleet:
 
     def _numbered(self, batch: Batch, name: str) -> Sequence[Instance]:
         """Return the servers of a call that many came from, by their names; nova tells the id of the first only."""
-        known = self._views[batch.infrastructure].servers
+        known = self._known(batch.infrastructure)
         shown = [one for one in self._brief(f"^{name}-[0-9]+$") if one["id"] not in known]
         found = [one for one in (requested(batch, item) for item in shown) if one]
         if len(shown) == len({one.token for one in found}) == len(batch.nodes):
@@ -198,9 +193,10 @@ class Fleet:
         return [one for one in self._listed(batch.infrastructure) if one.token in tokens]
 
     def _add(self, infrastructure: str, servers: Iterable[Instance]) -> None:
-        view = self._views[infrastructure]
-        known = {one.id: one for one in servers if one.id}
-        self._views[infrastructure] = replace(view, servers={**view.servers, **known})
+        made = {one.id: one for one in servers if one.id}
+        with self._lock:
+            if view := self._views.get(infrastructure):
+                self._views[infrastructure] = replace(view, servers={**made, **view.servers})
 
     def delete(self, ids: Sequence[str]) -> None:
         """Request the end of these servers."""
@@ -224,7 +220,7 @@ class Fleet:
                 servers = {
                     id_: replace(one, status="deleting") if id_ in gone else one for id_, one in view.servers.items()
                 }
-                self._views[key] = replace(view, servers=servers, next=0.0)
+                self._views[key] = replace(view, servers=servers)
 
 
 def _failed(spec: NodeSpec, error: ProviderError) -> Instance:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
+from concurrent.futures import wait
 
 from im.config import Settings
 from im.errors import ProviderError
@@ -49,7 +49,6 @@ class OpenStackProvider:
         self._addresses = Addresses(self.api)
         self._cleaner = Cleaner(self.api, self._volumes)
         self._around: dict[str, Surroundings] = {}
-        self._lock = threading.Lock()
 
     def check(self) -> tuple[Check, ...]:
         """Look whether the credential, each service, the quota, an image, a flavor and a way out are there."""
@@ -60,7 +59,8 @@ class OpenStackProvider:
         return self._offers.catalog()
 
     def prepare(self, environment: Environment, emit: Emit) -> None:  # noqa: ARG002 -- nothing here takes long
-        """Make networks, a router, security groups and server groups."""
+        """Make networks, security groups and server groups; the way out of the networks is made meanwhile."""
+        self._settle(environment.infrastructure)
         self._around[environment.infrastructure] = Builder(self.api, self._offers, environment).build()
 
     def create(self, specs: Sequence[NodeSpec]) -> tuple[Instance, ...]:
@@ -98,6 +98,8 @@ class OpenStackProvider:
         floating = around.floating if around else floating_network(self.api, server.infrastructure)
         if not floating:
             return ""
+        if around:
+            around.way_out.result()
         address = self._addresses.give(server, floating, around.outside if around else ())
         self._fleet.learn(id, address)
         return address
@@ -127,10 +129,15 @@ class OpenStackProvider:
 
     def release(self, infrastructure: str) -> tuple[str, ...]:
         """Remove addresses, volumes, routers, networks, security groups and server groups."""
+        self._settle(infrastructure)
         left = self._cleaner.clean(infrastructure)
-        self._around.pop(infrastructure, None)
         self._offers.forget_networks()
         return left
+
+    def _settle(self, infrastructure: str) -> None:
+        """Wait for what is still being made around an infrastructure, and forget it; what has failed is made anew."""
+        if around := self._around.pop(infrastructure, None):
+            wait([around.way_out])
 
     def _flavor(self, spec: NodeSpec) -> str:
         return spec.flavor or smallest(self._offers.flavors(), spec.cpus, spec.memory, spec.disk).id

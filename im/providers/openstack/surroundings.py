@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from im.errors import ProviderError
+from im.errors import ImError, ProviderError
 from im.providers.base import Environment
 from im.providers.openstack import wishes
 from im.providers.openstack.api import Api, Json, Together
@@ -22,7 +23,8 @@ class Surroundings:
     """What create needs to know.
 
     ``networks``: ids by the template's names; ``outside``: names of external networks that servers are on directly,
-    by id; ``floating``: where public addresses come from.
+    by id; ``floating``: where public addresses come from. ``way_out`` is done when the router is there: servers can
+    be asked for before.
     """
 
     label: str
@@ -33,6 +35,7 @@ class Surroundings:
     inside: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
     placements: Mapping[str, str] = field(default_factory=dict)
+    way_out: Future[None] = field(default_factory=Future, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +66,37 @@ class Builder:
 
     def build(self) -> Surroundings:
         """Make it; what is there stays. Raises :class:`im.errors.InputError` before anything is made."""
-        networks = self._offers.networks()
-        external = wishes.external_network(networks, self._environment)
-        existing = {
-            network.name: wishes.named(network.existing, networks)
-            for network in self._environment.networks
-            if network.existing
-        }
+        wanted = wishes.scheme(self._environment, self._offers.networks())
         found = self._find()
-        cidrs = self._cidrs()
-        with Together() as at_once:
-            made = at_once.ask(lambda: self._networks(found, cidrs))
-            router = at_once.ask(lambda: self._router(found, external))
-            groups = at_once.ask(lambda: self._security_groups(found, external["id"] if external else ""))
-            placements = at_once.ask(lambda: self._placements(found))
-        own = made.result()
-        self._connect(found.router, router.result(), own.values())
-        direct = {name: one for name, one in existing.items() if not one.get("router:external")}
-        public = {network.name for network in self._environment.networks if network.public}
-        inner = {name: one for name, one in direct.items() if name not in public}
+        behind = ThreadPoolExecutor(1, thread_name_prefix="im-way-out")
+        try:
+            router = behind.submit(self._router, found, wanted)
+            with Together() as at_once:
+                made = at_once.ask(lambda: self._networks(found, wanted.new))
+                groups = at_once.ask(lambda: self._security_groups(found, wanted))
+                placements = at_once.ask(lambda: self._placements(found))
+            own = made.result()
+            way_out = behind.submit(lambda: self._connect(found.router, router.result(), own.values()))
+            around = self._around(wanted, own, groups.result())
+            return replace(around, placements=placements.result(), way_out=way_out)
+        except ImError:
+            wait([router])  # who tries again must see it
+            raise
+        finally:
+            behind.shutdown(wait=False)
+
+    def _around(
+        self, wanted: wishes.Scheme, own: Mapping[str, Json], groups: Mapping[tuple[str, str], str]
+    ) -> Surroundings:
+        networks = {**own, **wanted.inner, **wanted.direct}
         return Surroundings(
             label=self._environment.name,
-            networks={name: one["id"] for name, one in {**own, **direct}.items()},
-            default=next(one["id"] for one in (*own.values(), *inner.values())),
-            outside={one["id"]: one["name"] for name, one in direct.items() if name in public},
-            floating=external["id"] if external else "",
-            inside=groups.result()["inside", ""],
-            groups={key: id_ for (role, key), id_ in groups.result().items() if role == "group"},
-            placements=placements.result(),
+            networks={name: one["id"] for name, one in networks.items()},
+            default=next(one["id"] for one in networks.values()),
+            outside={one["id"]: one["name"] for one in wanted.direct.values()},
+            floating=wanted.external["id"] if wanted.external else "",
+            inside=groups["inside", ""],
+            groups={key: id_ for (role, key), id_ in groups.items() if role == "group"},
         )
 
     # looking
@@ -122,9 +128,6 @@ class Builder:
         found = [one for one in self._marked(kind, ("id", "name", "description", "subnets")) if _mark(one) == mark]
         return {kind.replace("-", "_").removesuffix("s"): found[0]} if found else None
 
-    def _cidrs(self) -> dict[str, str]:
-        return wishes.with_cidrs(wishes.new_networks(self._environment), ())
-
     # making
 
     def _make(self, kind: str, role: str, key: str, *words: str, **more: object) -> Json:
@@ -147,10 +150,10 @@ class Builder:
         subnet = self._make("subnets", "subnet", name, name, network_id=network["id"], ip_version=4, cidr=cidr)
         return {**network, "subnets": [subnet["id"]]}
 
-    def _router(self, found: Found, external: Json | None) -> Json | None:
-        if found.router or external is None or not wishes.new_networks(self._environment):
+    def _router(self, found: Found, wanted: wishes.Scheme) -> Json | None:
+        if found.router or wanted.external is None or not wanted.new:
             return found.router
-        return self._make("routers", "router", "", external_gateway_info={"network_id": external["id"]})
+        return self._make("routers", "router", "", external_gateway_info={"network_id": wanted.external["id"]})
 
     def _connect(self, before: Json | None, router: Json | None, networks: Iterable[Json]) -> None:
         if router is None:
@@ -170,8 +173,9 @@ class Builder:
             if "already has a port" not in error.message:
                 raise
 
-    def _security_groups(self, found: Found, floating: str) -> dict[tuple[str, str], str]:
+    def _security_groups(self, found: Found, wanted: wishes.Scheme) -> dict[tuple[str, str], str]:
         """Make one for all servers, whose mark tells where addresses come from, and one for each group of nodes."""
+        floating = wanted.external["id"] if wanted.external else ""
         open_groups = {group.name: rules for group in self._environment.groups if (rules := wishes.rules_of(group))}
         keys = [("inside", ""), *(("group", name) for name in open_groups)]
         missing = [key for key in keys if key not in found.security_groups]
@@ -181,25 +185,25 @@ class Builder:
         return {key: one["id"] for key, one in shown.items()}
 
     def _open(self, shown: Mapping[tuple[str, str], Json], open_groups: Mapping[str, frozenset[wishes.Rule]]) -> None:
-        """Bring the rules to what the template says: all that are missing in one call."""
+        """Bring the rules to what the template says: all that a group lacks in one call."""
         inside = shown["inside", ""]
-        bodies = [] if _trusts_itself(inside) else [_trust(inside["id"], family) for family in ("IPv4", "IPv6")]
+        bodies = [] if _trusts_itself(inside) else [[_trust(inside["id"], family) for family in ("IPv4", "IPv6")]]
         over: list[str] = []
         for name, wanted in open_groups.items():
             group = shown["group", name]
             there = {rule: one["id"] for one in _rules(group) if (rule := wishes.rule_of(one))}
-            bodies += [rule.body(group["id"]) for rule in sorted(wanted - there.keys(), key=str)]
+            bodies.append([rule.body(group["id"]) for rule in sorted(wanted - there.keys(), key=str)])
             over += [id_ for rule, id_ in there.items() if rule not in wanted]
-        if bodies:
-            self._add_rules(bodies)
-        Together.all([partial(self._api.delete, "network", f"/security-group-rules/{id_}") for id_ in over])
+        additions = [partial(self._add_rules, rules) for rules in bodies if rules]
+        removals = [partial(self._api.delete, "network", f"/security-group-rules/{id_}") for id_ in over]
+        Together.all([*additions, *removals])
 
-    def _add_rules(self, bodies: list[Json]) -> None:
+    def _add_rules(self, bodies: Sequence[Json]) -> None:
         def there() -> Json | None:
             shown = [rule for one in self._marked("security-groups", _GROUP_FIELDS) for rule in _rules(one)]
             return {} if all(any(body.items() <= rule.items() for rule in shown) for body in bodies) else None
 
-        self._api.post("network", "/security-group-rules", {"security_group_rules": bodies}, there)
+        self._api.post("network", "/security-group-rules", {"security_group_rules": [*bodies]}, there)
 
     def _listed_placements(self) -> dict[str, Json]:
         head = name_of(self._infrastructure, "")

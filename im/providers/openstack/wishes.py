@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from im.errors import InputError
@@ -45,6 +46,32 @@ class Rule(NamedTuple):
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How the networks of an infrastructure are to be.
+
+    ``external``: where public addresses come from; None where the cloud has no such network. ``inner``: existing
+    private networks by the template's names; ``direct``: external ones that servers are plugged into; ``new``: the
+    address ranges of those to be made.
+    """
+
+    external: Json | None
+    inner: Mapping[str, Json]
+    direct: Mapping[str, Json]
+    new: Mapping[str, str]
+
+
+def scheme(environment: Environment, networks: Sequence[Json]) -> Scheme:
+    """Return what an infrastructure wants of this cloud's networks. Raises :class:`im.errors.InputError`."""
+    existing = [(wish, named(wish.existing, networks)) for wish in environment.networks if wish.existing]
+    inner = {wish.name: one for wish, one in existing if not wish.public}
+    direct = {wish.name: one for wish, one in existing if wish.public and not one.get("router:external")}
+    new = [wish for wish in environment.networks if not wish.public and not wish.existing]
+    if not (new or inner or direct):
+        new = [Network(DEFAULT_NETWORK)]
+    return Scheme(external_network(networks, environment), inner, direct, with_cidrs(new))
+
+
 def external_network(networks: Sequence[Json], environment: Environment) -> Json | None:
     """Return the network that public addresses come from; None where the cloud has none.
 
@@ -77,20 +104,12 @@ def named(wanted: str, networks: Sequence[Json]) -> Json:
     raise InputError(f"this cloud has no network {wanted!r}", hint=f"it has: {', '.join(near) or 'none'}")
 
 
-def new_networks(environment: Environment) -> tuple[Network, ...]:
-    """Return the private networks that have to be made; one where the template knows none to put servers on."""
-    private = [network for network in environment.networks if not network.public]
-    if not private:
-        return (Network(DEFAULT_NETWORK),)
-    return tuple(network for network in private if not network.existing)
-
-
-def with_cidrs(networks: Iterable[Network], taken: Iterable[str]) -> dict[str, str]:
+def with_cidrs(networks: Iterable[Network]) -> dict[str, str]:
     """Return the address range of each network by name; those without one get a free one.
 
     Raises :class:`im.errors.InputError` if two overlap.
     """
-    used = [_range(cidr) for cidr in taken]
+    used: list[ipaddress.IPv4Network] = []
     chosen: dict[str, str] = {}
     for network in sorted(networks, key=lambda one: not one.cidr):
         own = _range(network.cidr) if network.cidr else _free(used)
