@@ -1,7 +1,7 @@
 """A small OCCI site in memory that behaves like ooi, rOCCI-server 1.1 or 2.x, as far as their protocols differ.
 
-What each of them answers is known from exchanges with a real ooi, and from what rOCCI-server's own tests expect. Nothing
-here is shared with the client: the toy writes its renderings by hand.
+What each of them answers is known from exchanges with a real ooi, and from what rOCCI-server's own tests expect.
+Nothing here is shared with the client: the toy writes its renderings by hand.
 """
 
 from __future__ import annotations
