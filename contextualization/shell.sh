@@ -22,12 +22,30 @@ put() {
   fi
 }
 
-# without_block FILE: FILE without the lines that block() put there.
-without_block() { [ ! -e "$1" ] || sed '/^# BEGIN im$/,/^# END im$/d' "$1" | sed -e '$a\'; }
+# without_block FILE [NAME]: FILE without the lines that block() put there.
+without_block() { [ ! -e "$1" ] || sed "/^# BEGIN im${2:+ $2}\$/,/^# END im${2:+ $2}\$/d" "$1" | sed -e '$a\'; }
 
-# block FILE: FILE shall end with what comes on standard input, between two marks; its other lines stay.
+# block FILE [NAME]: FILE shall end with what comes on standard input, between two marks; its other lines stay. Several
+# recipes may have a block in one file, by names of their own.
 block() {
-  { without_block "$1"; echo '# BEGIN im'; cat; echo '# END im'; } | put "$1" 644
+  { without_block "$1" "${2:-}"; echo "# BEGIN im${2:+ $2}"; cat; echo "# END im${2:+ $2}"; } | put "$1" 644
+}
+
+# fstab NAME: the block NAME of /etc/fstab shall hold what comes on standard input; the service manager is told.
+fstab() {
+  fstab_before=$(cksum /etc/fstab 2>/dev/null || true)
+  block /etc/fstab "$1"
+  [ "$fstab_before" = "$(cksum /etc/fstab)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
+}
+
+# mount_folder FOLDER [TYPE]: what /etc/fstab says of FOLDER is mounted there, a file system of that type.
+mount_folder() {
+  awk -v folder="$1" -v type="${2:-}" \
+    '$2 == folder && $3 != "autofs" && index($3, type) == 1 { found = 1 } END { exit !found }' /proc/mounts || {
+    mkdir -p "$1"
+    mount "$1"
+    changed "mount of $1"
+  }
 }
 
 # facts FILE: the JSON object on standard input is merged into FILE.

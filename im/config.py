@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     udocker_tools_sha256: str = Field(
         default="", description="The SHA-256 that the tarball of udocker_tools_url must have."
     )
+    jump_hosts: dict[str, str] = Field(
+        default_factory=dict, description="Cloud to `user@host[:port]` through which its front-ends are reached."
+    )
     forks: int = Field(default=32, description="Nodes that Ansible works on at once.")
     local_subnets: str = Field(default="10.77.0.0/16", description="Provider local takes its /24 subnets from here.")
     local_mirror: str = Field(

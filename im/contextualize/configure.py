@@ -15,7 +15,7 @@ from im.contextualize.attributes import attributes
 from im.contextualize.digest import digest_of
 from im.contextualize.events import Failure, failure, translate
 from im.contextualize.front_end import TOOLED, prepare_front_end, push_keys
-from im.contextualize.inventory import home_is_shared, inventory, node_packages
+from im.contextualize.inventory import by_nfs, home_is_shared, inventory, node_packages, used_roles
 from im.contextualize.playbook import dump, site, steps
 from im.data_files import data_folder
 from im.errors import ContextualizationError
@@ -61,7 +61,8 @@ def configure(
         prepare_front_end(used, settings, emit)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"configure-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
-    plan = site(steps(topology, evaluated_inputs(cluster, topology)), own_homes=not home_is_shared(cluster))
+    work = steps(topology, evaluated_inputs(cluster, topology))
+    plan = site(work, own_homes=not home_is_shared(cluster), nfs=bool(by_nfs(cluster)))
     with tempfile.TemporaryDirectory(prefix="im-") as private, log.open("a", encoding="utf-8") as text:
         log.chmod(0o600)
         _write_project(Path(private), cluster, topology, plan)
@@ -95,7 +96,7 @@ def evaluated_inputs(cluster: Cluster, topology: Topology) -> dict[tuple[str, st
 def _write_project(private: Path, cluster: Cluster, topology: Topology, plan: Site) -> None:
     """Write ansible-runner's private data: project with roles, playbook and the template's files; inventory."""
     project = private / "project"
-    for role in recipes.roles(topology):
+    for role in used_roles(cluster, topology):
         shutil.copytree(recipes.folder(role), project / "roles" / role, ignore=_CACHES)
     shutil.copy(data_folder("contextualization") / "ansible.cfg", project)
     shutil.copytree(data_folder("contextualization") / "action_plugins", project / "action_plugins", ignore=_CACHES)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from im.contextualize import recipes
-from im.contextualize.inventory import home_is_shared, inventory
+from im.contextualize.inventory import by_nfs, home_is_shared, inventory, used_roles
 from im.contextualize.playbook import site, steps
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 def digest_of(cluster: Cluster, topology: Topology, inputs: Mapping[tuple[str, str], Mapping[str, object]]) -> str:
     """Return the digest over recipes, operations with their evaluated inputs, members and variables."""
-    plan = site(steps(topology, inputs), own_homes=not home_is_shared(cluster))
+    plan = site(steps(topology, inputs), own_homes=not home_is_shared(cluster), nfs=bool(by_nfs(cluster)))
     document = {
         "inventory": inventory(cluster, topology),
         "plays": plan.plays,
         "texts": plan.texts,
-        "files": files_digest(recipes.folder(role) for role in recipes.roles(topology)),
+        "files": files_digest(recipes.folder(role) for role in used_roles(cluster, topology)),
         "template": files_digest(plan.files.values()),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()[:32]

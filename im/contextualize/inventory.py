@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from im.contextualize.recipes import packages, roles
+from im.contextualize.recipes import NFS, packages, roles
 from im.data_files import data_folder
 from im.ssh.keys import KeyRing, known_hosts_text
 
@@ -19,6 +19,9 @@ REMOTE_KEYS = "/etc/im/ssh"
 """Where the front-end has the key and the host keys with which it reaches the other nodes."""
 
 USER_ID = 2000
+
+_TOOLS = {"xfs": "xfsprogs", "btrfs": "btrfs-progs"}
+"""The packages that make file systems, where no image can be expected to have them."""
 
 OTHERS = "im_others"
 """The inventory group of all nodes but the front-end."""
@@ -37,7 +40,7 @@ def inventory(cluster: Cluster, topology: Topology) -> dict[str, object]:
     }
     members[OTHERS] = {"hosts": {node.name: {} for node in cluster.nodes if not node.front_end}}
     wanted = node_packages(cluster, topology)
-    hosts = {node.name: _host(node, wanted[node.name]) for node in cluster.nodes}
+    hosts = {node.name: _host(node, wanted[node.name]) | _disks(cluster, topology, node) for node in cluster.nodes}
     return {"all": {"hosts": hosts, "vars": _common(cluster), "children": members}}
 
 
@@ -68,9 +71,19 @@ def shell_functions() -> str:
 def node_packages(cluster: Cluster, topology: Topology) -> dict[str, list[str]]:
     """Return the packages of each node, over all of its roles."""
     return {
-        node.name: packages(roles(topology, node.group), once=node.front_end or not home_is_shared(cluster))
+        node.name: packages(
+            used_roles(cluster, topology, node.group),
+            once=node.front_end or not home_is_shared(cluster),
+            front_end=node.front_end,
+        )
         for node in cluster.nodes
     }
+
+
+def used_roles(cluster: Cluster, topology: Topology, group: str | None = None) -> tuple[str, ...]:
+    """Return the roles that run on a group (None: on all): ours, then those of its software."""
+    first, *others = roles(topology, group)
+    return (first, *((NFS,) if by_nfs(cluster) else ()), *others)
 
 
 def _host(node: Node, wanted: list[str]) -> dict[str, object]:
@@ -85,6 +98,30 @@ def _host(node: Node, wanted: list[str]) -> dict[str, object]:
         "im_cpus": node.cpus,
         "im_group": node.group,
         "im_packages": wanted,
+    }
+
+
+def _disks(cluster: Cluster, topology: Topology, node: Node) -> dict[str, object]:
+    """What the node mounts, its volumes and what it has from the front-end."""
+    group = topology.group(node.group)
+    devices = {volume.name: volume.device for volume in node.volumes}
+    volumes = [
+        {
+            "name": volume.name,
+            "device": devices.get(volume.name, ""),
+            "mount": volume.mount,
+            "file_system": volume.file_system,
+            "existing": bool(volume.existing),
+        }
+        for volume in group.volumes
+    ]
+    home = ("/home",) if home_is_shared(cluster) else ()
+    folders = sorted({*home, *group.shared}) if by_nfs(cluster) else []
+    tools = {_TOOLS[volume.file_system] for volume in group.volumes if volume.file_system in _TOOLS}
+    return {
+        "im_volumes": volumes,
+        "im_volume_packages": sorted(tools) if devices else [],
+        "im_shared": [] if node.front_end else folders,
     }
 
 
@@ -106,6 +143,7 @@ def _common(cluster: Cluster) -> dict[str, object]:
         ],
         "im_engines": list(cluster.engines),
         "im_home_shared": home_is_shared(cluster),
+        "im_exported": list(by_nfs(cluster)),
         "im_known_hosts": known_hosts(cluster).strip(),
         "im_authorized_keys": [f"{keys.client_public} im-client", f"{keys.cluster_public} im-cluster"],
     }
@@ -114,3 +152,8 @@ def _common(cluster: Cluster) -> dict[str, object]:
 def home_is_shared(cluster: Cluster) -> bool:
     """Tell whether all nodes see one /home."""
     return "/home" in cluster.shared
+
+
+def by_nfs(cluster: Cluster) -> tuple[str, ...]:
+    """Return the folders that the front-end shares with the other nodes; none where the cloud does that."""
+    return cluster.shared if cluster.variables.get("im_nfs") and len(cluster.nodes) > 1 else ()

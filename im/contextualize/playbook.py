@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from im.contextualize.inventory import OTHERS, group_name
-from im.contextualize.recipes import BASE
+from im.contextualize.recipes import BASE, NFS
 from im.errors import ContextualizationError
 
 if TYPE_CHECKING:
@@ -42,10 +42,14 @@ class Step:
     groups: tuple[str, ...]
 
 
-def site(steps: Sequence[Step], *, own_homes: bool = False) -> Site:
-    """Return the playbook for these steps: ``base`` everywhere, then level by level, each waiting for the last."""
-    plays: list[Play] = [_hand_on()] if own_homes else []
+def site(steps: Sequence[Step], *, own_homes: bool = False, nfs: bool = False) -> Site:
+    """Return the playbook for these steps: ``base`` everywhere, then level by level, each waiting for the last.
+
+    ``own_homes``: no two nodes have the same /home. ``nfs``: folders of the front-end are mounted on the others.
+    """
+    plays: list[Play] = [_part(BASE, OTHERS, "own_home")] if own_homes else []
     plays.append(_play(BASE, "all", roles=[BASE]))
+    plays += [_part(NFS, f"all:!{OTHERS}", "server"), _part(NFS, OTHERS, "client")] if nfs else []
     files: dict[str, Path] = {}
     texts: dict[str, str] = {}
     for step_group in _bundles(steps):
@@ -60,10 +64,9 @@ def site(steps: Sequence[Step], *, own_homes: bool = False) -> Site:
     return Site(tuple(plays), files, texts)
 
 
-def _hand_on() -> Play:
-    """Where homes are not shared, every node gets a copy of what the front-end has."""
-    task = {"ansible.builtin.import_role": {"name": BASE, "tasks_from": "own_home"}}
-    return _play(BASE, OTHERS, tasks=[task])
+def _part(role: str, hosts: str, tasks: str) -> Play:
+    """Return a play that runs one of a role's files of tasks."""
+    return _play(role, hosts, tasks=[{"ansible.builtin.import_role": {"name": role, "tasks_from": tasks}}])
 
 
 def steps(topology: Topology, inputs: Mapping[tuple[str, str], Mapping[str, object]]) -> tuple[Step, ...]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from im.topology.model import Topology
 
 BASE = "base"
+NFS = "nfs"
+"""What shares folders where the cloud does not."""
 
 
 def roles(topology: Topology, group: str | None = None) -> tuple[str, ...]:
@@ -36,10 +38,11 @@ def folder(role: str) -> Path:
     return path
 
 
-def packages(used: Iterable[str], *, once: bool = True) -> list[str]:
+def packages(used: Iterable[str], *, once: bool = True, front_end: bool = False) -> list[str]:
     """Return the packages that these roles need on a node; with ``once``, those for shared work too.
 
-    A role lists them in its ``packages.yml``: ``every`` for each node, ``once`` for nodes that prepare the users' home.
+    A role lists them in its ``packages.yml``: ``every`` for each node, ``once`` for nodes that prepare the users' home,
+    ``front_end`` for that one alone.
     """
     wanted: set[str] = set()
     for role in used:
@@ -47,6 +50,8 @@ def packages(used: Iterable[str], *, once: bool = True) -> list[str]:
         wanted.update(listed.get("every", ()))
         if once:
             wanted.update(listed.get("once", ()))
+        if front_end:
+            wanted.update(listed.get("front_end", ()))
     return sorted(wanted)
 
 

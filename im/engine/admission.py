@@ -51,4 +51,5 @@ def wants_public(world: World, group: NodeGroup, *, front_end: bool) -> bool:
     capabilities = world.provider.capabilities
     if Capability.PUBLIC_ADDRESS not in capabilities:
         return False
-    return group.public or (front_end and Capability.DIRECT not in capabilities)
+    only_way_in = front_end and Capability.DIRECT not in capabilities and not world.jump_host
+    return group.public or only_way_in

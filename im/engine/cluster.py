@@ -25,7 +25,11 @@ def cluster_of(world: World, record: InfrastructureRecord, topology: Topology, n
         shared=tuple(dict.fromkeys(folder for group in topology.groups for folder in group.shared)),
         via_front_end=Capability.DIRECT not in world.provider.capabilities,
         engines=_engines(topology),
-        variables={"im_shared_cores": Capability.SHARED_CORES in world.provider.capabilities},
+        variables={
+            "im_shared_cores": Capability.SHARED_CORES in world.provider.capabilities,
+            "im_nfs": Capability.SHARED_DIRECTORY not in world.provider.capabilities,
+        },
+        jump_host=world.jump_host,
     )
 
 

@@ -13,6 +13,7 @@ from im.config import Settings
 from im.events import Emit
 from im.plan.model import Cluster, Node
 from im.providers.base import Provider
+from im.ssh.jump import jump_host_of
 from im.ssh.keys import KeyRing
 from im.store.repository import Store
 from im.topology.model import Topology
@@ -55,6 +56,11 @@ class World:
     clock: Clock = field(default_factory=SystemClock)
     pool: Callable[[], Executor] = lambda: ThreadPoolExecutor(PROBES, thread_name_prefix="im-probe")
     keyring: Callable[[Path], KeyRing] = KeyRing
+
+    @property
+    def jump_host(self) -> str:
+        """``user@host[:port]`` through which the front-end is reached, "" for none."""
+        return jump_host_of(self.provider.name, self.settings.jump_hosts)
 
     def keys(self, infrastructure: str) -> KeyRing:
         """Return the SSH material of an infrastructure."""

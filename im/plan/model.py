@@ -240,7 +240,8 @@ class Cluster:
 
     ``keys`` is the folder with the infrastructure's SSH material (:mod:`im.ssh.keys`). ``via_front_end``: only the
     front-end is
-    reachable from here; everything else goes through it.
+    reachable from here; everything else goes through it. ``jump_host``: ``user@host[:port]`` of the user's own, through
+    which even that one is reached.
     """
 
     infrastructure: str
@@ -252,6 +253,7 @@ class Cluster:
     via_front_end: bool = True
     engines: tuple[str, ...] = ()
     variables: Mapping[str, object] = field(default_factory=dict)
+    jump_host: str = ""
 
     @property
     def front_end(self) -> Node:

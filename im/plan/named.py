@@ -55,7 +55,7 @@ def _check_way_out(topology: Topology, catalog: Catalog) -> None:
         return
     external = sorted(network.name or network.id for network in catalog.networks if network.external)
     if not external:
-        hint = "ask the site for one, or name a machine to go through: the setting jump_host"
+        hint = "ask the site for one, or name a machine to go through: the setting jump_hosts"
         raise InputError("this cloud has no external network that public addresses could come from", hint=hint)
     if len(external) > 1:
         hint = "name one in the template: a public network with network_name"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from im.errors import SshError
+from im.ssh.jump import proxy_line
 from im.ssh.keys import KeyRing, write_private
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def _host(cluster: Cluster, node: Node) -> str:
     lines = [f"Host {node.name}", f"  HostName {node.private_address if jump else node.address}", f"  User {node.user}"]
     if jump:
         lines.append(f"  ProxyJump {jump.name}")
+    elif cluster.jump_host:
+        lines.append(f"  ProxyCommand {proxy_line(cluster.jump_host)}")
     return "\n".join(lines) + "\n"
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from im.errors import SshError
 from im.ssh.config import hop
+from im.ssh.jump import Jump
 from im.ssh.keys import KeyRing
 
 if TYPE_CHECKING:
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
     from im.plan.model import Cluster, Node
 
 PORT = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What is opened on the way to a node: everything, and the jumps among it."""
+
+    open_things: ExitStack
+    jumps: list[Jump]
+
+
 WRONG_KEY = "another machine may answer at this address; nothing was sent to it"
 
 
@@ -30,9 +42,12 @@ def login(
     """
     import paramiko
 
+    jumps: list[Jump] = []
     try:
-        return _login(cluster, node, expected, timeout, open_things)
+        return _login(cluster, node, expected, timeout, Way(open_things, jumps))
     except (OSError, EOFError, paramiko.SSHException):
+        for jump in jumps:
+            jump.check()
         return None
 
 
@@ -43,12 +58,12 @@ def wrong_key(node: Node) -> SshError:
 
 
 def _login(
-    cluster: Cluster, node: Node, expected: Collection[str], timeout: float, open_things: ExitStack
+    cluster: Cluster, node: Node, expected: Collection[str], timeout: float, way: Way
 ) -> tuple[paramiko.Transport, str]:
     import paramiko
 
-    transport = paramiko.Transport(_stream(cluster, node, timeout, open_things))
-    open_things.callback(transport.close)
+    transport = paramiko.Transport(_stream(cluster, node, timeout, way))
+    way.open_things.callback(transport.close)
     transport.banner_timeout = transport.auth_timeout = timeout
     transport.start_client(timeout=timeout)
     server = transport.get_remote_server_key()
@@ -60,12 +75,16 @@ def _login(
     return transport, short[shown]
 
 
-def _stream(cluster: Cluster, node: Node, timeout: float, open_things: ExitStack) -> socket.socket | paramiko.Channel:
-    jump = hop(cluster, node)
-    if jump is None:
-        return open_things.enter_context(socket.create_connection((node.address, PORT), timeout=timeout))
-    tunnel, _ = _login(cluster, jump, [jump.host_public_key], timeout, open_things)
-    return tunnel.open_channel("direct-tcpip", (node.private_address, PORT), ("127.0.0.1", 0), timeout=timeout)
+def _stream(cluster: Cluster, node: Node, timeout: float, way: Way) -> socket.socket | paramiko.Channel:
+    inner = hop(cluster, node)
+    if inner is not None:
+        tunnel, _ = _login(cluster, inner, [inner.host_public_key], timeout, way)
+        return tunnel.open_channel("direct-tcpip", (node.private_address, PORT), ("127.0.0.1", 0), timeout=timeout)
+    if cluster.jump_host:
+        jump = Jump(cluster.jump_host, node.address, PORT, way.open_things)
+        way.jumps.append(jump)
+        return jump.socket
+    return way.open_things.enter_context(socket.create_connection((node.address, PORT), timeout=timeout))
 
 
 def _short(public_key: str) -> str:

@@ -46,3 +46,15 @@ def test_facts_are_merged(sh, tmp_path):
 def test_a_script_ends_at_its_first_failure(sh):
     with pytest.raises(subprocess.CalledProcessError):
         sh("false\necho on\n")
+
+
+def test_blocks_of_several_names_stand_side_by_side(sh, tmp_path):
+    path = tmp_path / "conf"
+    both = f"echo a | block {path}; echo b | block {path} more\n"
+    assert sh(both) == [f"changed: {path}"] * 2
+    sh(f"echo c | block {path}\n")
+    assert path.read_text() == "# BEGIN im more\nb\n# END im more\n# BEGIN im\nc\n# END im\n"
+
+
+def test_what_is_mounted_is_not_mounted_again(sh):
+    assert sh("mount_folder /proc proc\n") == []

@@ -61,6 +61,16 @@ def test_the_front_end_needs_a_public_address_only_where_nothing_else_leads_to_i
         lab.deploy()
 
 
+def test_with_a_jump_host_the_front_end_needs_no_public_address(lab):
+    offer(lab, quota={"public-addresses": Room(0)})
+    lab.provider.capabilities -= {Capability.DIRECT}
+    lab.settings = lab.settings.model_copy(update={"jump_hosts": {"fake": "me@gateway"}})
+    record = lab.deploy()
+    assert record.state is InfrastructureState.READY
+    assert lab.provider.calls["publish"] == 0
+    assert lab.engine().cluster("demo").jump_host == "me@gateway"
+
+
 def test_a_zone_that_is_not_there_is_refused(lab):
     offer(lab, zones=("nova",))
     with pytest.raises(InputError, match="no availability zone 'mars'"):
