@@ -86,10 +86,10 @@ def new_home(cache) -> Iterator[Callable[[], Settings]]:
         yield make
 
 
-def deployed(settings: Settings, name: str, inputs: Sequence[str]) -> SubCluster:
-    """Deploy the template that we ship."""
+def deployed(settings: Settings, name: str, inputs: Sequence[str], template: str = "mpi_cluster.yaml") -> SubCluster:
+    """Deploy a template that we ship."""
     with LocalManager(settings) as im:
-        topology = im.validate(data_folder("tosca_templates") / "mpi_cluster.yaml", inputs)
+        topology = im.validate(data_folder("tosca_templates") / template, inputs)
         im.deploy(name, "local", topology)
     return SubCluster(name, settings)
 
@@ -101,6 +101,23 @@ def subcluster(new_home) -> Iterator[SubCluster]:
     name = f"e2e-{secrets.token_hex(2)}"
     try:
         yield deployed(settings, name, ["workers=2", "worker_cpus=2"])
+    finally:
+        with LocalManager(settings) as im:
+            if im.store.find(name):
+                im.delete(name)
+
+
+@pytest.fixture(scope="session")
+def batch_cluster(new_home) -> Iterator[SubCluster]:
+    """A front-end and two working nodes with Slurm, and the users ann and ben on all of them."""
+    settings = new_home()
+    name = f"bat-{secrets.token_hex(2)}"
+    try:
+        made = deployed(settings, name, ["workers=2", "worker_cpus=2"], "slurm_cluster.yaml")
+        for node in made.cluster.nodes:
+            made.on(node.name, "for u in ann:3001 ben:3002; do useradd -u ${u#*:} -U -M -s /bin/bash ${u%:*}; done")
+        made.on("frontend", "for u in ann ben; do mkdir -m 700 /home/$u && chown $u: /home/$u; done")
+        yield made
     finally:
         with LocalManager(settings) as im:
             if im.store.find(name):

@@ -58,7 +58,7 @@ def claims(report: Path) -> dict[str, int | float]:
     try:
         with os.fdopen(os.open(report, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
             found = json.loads(file.read(_LONGEST_REPORT))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}
