@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from im.errors import ProviderError, ProviderUnavailable
+from im.errors import ProviderUnavailable
 from im.providers.openstack.errors import Refused, Reply, error_of
+from im.providers.openstack.failures import in_our_words
 
 if TYPE_CHECKING:
     from keystoneauth1.adapter import Adapter
@@ -26,7 +27,8 @@ ATTEMPTS = 6
 LONGEST_PAUSE = 30.0
 PAGE = 1000
 
-logging.getLogger("stamina").addHandler(logging.NullHandler())  # the engine tells what takes long
+for _name in ("stamina", "keystoneauth", "openstack", "urllib3"):  # what matters comes as an error of ours
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
 class Services(Protocol):
@@ -143,7 +145,7 @@ class Api:
         where = f"cloud {self._services.name}, {service}"
         self.calls[service, method] += 1
         more = {"json": body, "params": query, "headers": headers, "microversion": version or None}
-        reply = self._answer(service, method, path, where, **more)
+        reply = self._answer(service, method, path, **more)
         if reply.status >= 400:
             if reply.status in quiet:
                 return {}
@@ -153,28 +155,12 @@ class Api:
         except ValueError:
             raise ProviderUnavailable("the answer is not JSON", where=where) from None
 
-    def _answer(self, service: str, method: str, path: str, where: str, **more: object) -> Reply:
-        from keystoneauth1 import exceptions as ks
-        from requests.exceptions import RequestException
-
+    def _answer(self, service: str, method: str, path: str, **more: object) -> Reply:
         adapter = self._services.adapter(service)
         given = {name: value for name, value in more.items() if value is not None}
-        try:
-            response = adapter.request(
-                path_of(service, path, adapter), method, raise_exc=False, timeout=self._timeout, **given
-            )
-        except ks.HttpError as error:  # the login, before the call itself
-            raise _login_error(error, f"cloud {self._services.name}, identity") from None
-        except ks.EndpointNotFound:
-            hint = "see what it has: openstack catalog list"
-            raise ProviderError(f"this cloud offers no service {service}", where=where, hint=hint) from None
-        except ks.SSLError:
-            hint = "name the site's CA bundle: cacert in clouds.yaml, or OS_CACERT"
-            raise ProviderError("the certificate of the cloud is not trusted", where=where, hint=hint) from None
-        except (ks.ConnectionError, ks.RetriableConnectionFailure, RequestException) as error:
-            raise ProviderUnavailable(f"no answer: {_cause(error)}", where=where) from None
-        except ks.ClientException as error:
-            raise ProviderError(f"{type(error).__name__}: {error}", where=where) from None
+        with in_our_words(self._services.name, service):
+            url = path_of(service, path, adapter)
+            response = adapter.request(url, method, raise_exc=False, timeout=self._timeout, **given)
         return Reply(response.status_code, response.text, dict(response.headers))
 
 
@@ -212,17 +198,3 @@ class Together:
         with cls() as at_once:
             begun = [at_once.ask(call) for call in todo]
         return [one.result() for one in begun]
-
-
-def _login_error(error: Any, where: str) -> ProviderError:  # noqa: ANN401 -- keystoneauth1 is imported lazily
-    response = error.response
-    headers = dict(response.headers) if response is not None else {"Retry-After": str(error.retry_after or "")}
-    body = response.text if response is not None else str(error.message)
-    return error_of(Reply(error.http_status, body, headers), where=where)
-
-
-def _cause(error: BaseException) -> str:
-    """What went wrong on the line, in a few words and without addresses of Python objects."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    return str(error).strip() or type(error).__name__

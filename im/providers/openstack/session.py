@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from im.errors import InputError, UnknownName
+from im.providers.openstack.failures import in_our_words
 
 if TYPE_CHECKING:
     from keystoneauth1.adapter import Adapter
+    from openstack.config import OpenStackConfig
     from openstack.config.cloud_region import CloudRegion
 
 KIND = "openstack"
@@ -28,10 +32,9 @@ def known_clouds() -> tuple[str, ...]:
     from openstack.exceptions import ConfigException
 
     try:
-        config = OpenStackConfig(load_envvars=False, config_files=_given_file())
+        return _names(OpenStackConfig(load_envvars=False, config_files=_given_file()))
     except (ConfigException, OSError, ValueError):
         return ()
-    return tuple(sorted(config.cloud_config.get("clouds") or ()))
 
 
 class Login:
@@ -60,7 +63,9 @@ class Login:
 
     def project(self) -> str:
         """Return the id of the project that the credential is for; "" if it is for none."""
-        return str(self.adapter("compute").get_project_id() or "")
+        adapter = self.adapter("compute")
+        with in_our_words(self.name, "identity"):
+            return str(adapter.get_project_id() or "")
 
 
 def _given_file() -> list[str] | None:
@@ -68,31 +73,40 @@ def _given_file() -> list[str] | None:
     return [file] if file else None
 
 
+def _names(config: OpenStackConfig) -> tuple[str, ...]:
+    """The clouds of a configuration, without the one that stands for openstacksdk's defaults."""
+    return tuple(sorted(set(config.cloud_config.get("clouds") or ()) - {"defaults"}))
+
+
 def _read_region(name: str) -> CloudRegion:
-    import yaml
     from keystoneauth1.exceptions import ClientException
     from openstack.config import OpenStackConfig
     from openstack.exceptions import ConfigException
 
+    if not name and not os.environ.get("OS_AUTH_URL"):
+        raise InputError("no OpenStack cloud is named, and OS_AUTH_URL is not set", hint=HINT)
     try:
         config = OpenStackConfig()
-        if name:
-            _require_known(config, name)
-            return config.get_one(cloud=name)
-        if not any(key in os.environ for key in ("OS_AUTH_URL", "OS_ENDPOINT")):
-            raise InputError("no OpenStack cloud is named, and OS_AUTH_URL is not set", hint=HINT)
-        return config.get_one(cloud="envvars")
-    except (ConfigException, ClientException) as error:
+        if name and name not in _names(config):
+            raise _unknown(name, _names(config))
+        return config.get_one(cloud=name or "envvars")
+    except (ConfigException, ClientException, OSError) as error:
         raise InputError(_first_line(error), where=f"cloud {name or KIND}", hint=HINT) from None
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"clouds.yaml cannot be read: {_first_line(error)}", hint=HINT) from None
 
 
-def _require_known(config: Any, name: str) -> None:  # noqa: ANN401 -- openstacksdk is imported lazily
-    known = sorted(config.cloud_config.get("clouds") or ())
-    if name not in known:
-        file = config.config_filename or "clouds.yaml (there is none)"
-        raise UnknownName(f"{file} has no cloud {name!r}", hint=f"it has: {', '.join(known) or 'none'}; {HINT}")
+def _unknown(name: str, known: Sequence[str]) -> InputError:
+    """Return what is wrong with a name; openstacksdk does not say it when it cannot read a file."""
+    import yaml
+    from openstack.config.loader import CONFIG_FILES
+
+    files = [Path(file) for file in _given_file() or CONFIG_FILES if Path(file).is_file()]
+    for file in files:
+        try:
+            yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            return InputError(f"it cannot be read: {_first_line(error)}", where=str(file), hint="mend the file")
+    where = files[0] if files else "clouds.yaml (there is none)"
+    return UnknownName(f"{where} has no cloud {name!r}", hint=f"it has: {', '.join(known) or 'none'}; {HINT}")
 
 
 def _adapter(region: CloudRegion, service: str, name: str) -> Adapter:

@@ -1,0 +1,215 @@
+"""Servers are asked for in few calls and watched by brief listings; a toy nova on loopback counts them."""
+
+import re
+
+import pytest
+
+from im.errors import NoCapacity, ProviderUnavailable
+from im.plan.model import NodeSpec
+from im.providers.openstack.fleet import LONGEST_BLIND, LONGEST_HOPE, Fleet
+from im.providers.openstack.surroundings import Surroundings
+
+AROUND = Surroundings(label="lab", networks={}, default="net", inside="sg")
+LAB = "0a1b2c3d"
+
+
+class ToyNova:
+    """As much of nova as a fleet needs: servers that are building until somebody says otherwise."""
+
+    def __init__(self, toy):
+        self.servers = {}
+        self.toy = toy
+        self.before = self.after = None
+        toy.answer = self.answer
+
+    def answer(self, method, path, query, body):
+        if method == "POST" and path == "/servers":
+            return self.post(body["server"])
+        if method == "DELETE":
+            gone = self.servers.pop(path.rpartition("/")[2], None)
+            return (204, "") if gone else (404, {})
+        if method == "POST":
+            return 202, ""
+        matching = [one for one in self.servers.values() if re.search(query["name"], one["name"])]
+        matching = [one for one in matching if query.get("status") in {None, one["status"]}]
+        if path == "/servers/detail":
+            return 200, {"servers": matching}
+        return 200, {"servers": [{"id": one["id"], "name": one["name"]} for one in matching]}
+
+    def post(self, wanted):
+        if self.before:
+            return self.before.pop(0) if len(self.before) > 1 else self.before[0]
+        made, trouble, self.after = self.create(wanted), self.after, None
+        return trouble or (202, {"server": {"id": made}})
+
+    def create(self, wanted):
+        count = wanted["max_count"]
+        for k in range(1, count + 1):
+            number = len(self.servers) + 1
+            name = wanted["name"] if count == 1 else f"{wanted['name']}-{k}"
+            addresses = {"net": [{"addr": f"10.64.0.{number}", "version": 4}]}
+            one = {"id": f"s{number}", "name": name, "status": "BUILD", "metadata": wanted["metadata"]}
+            self.servers[one["id"]] = one | {"addresses": addresses}
+        return f"s{len(self.servers) - count + 1}"
+
+    def become(self, status, *ids):
+        for id_ in ids or self.servers:
+            self.servers[id_]["status"] = status
+
+    def asked(self):
+        """What was asked since the last time."""
+        calls = [
+            f"{method} {path}" + (f" {query['status']}" if "status" in query else "")
+            for method, path, query, _ in self.toy.asked
+        ]
+        self.toy.asked.clear()
+        return calls
+
+
+@pytest.fixture
+def nova(toy):
+    return ToyNova(toy)
+
+
+@pytest.fixture
+def now():
+    return [1000.0]
+
+
+@pytest.fixture
+def fleet(api, now):
+    return Fleet(api, clock=lambda: now[0])
+
+
+def specs(*numbers, group="worker"):
+    return [NodeSpec(LAB, group, n, f"{group}-{n}", f"{group}{n:08x}", 1, 1, "image") for n in numbers]
+
+
+def create(fleet, wanted):
+    return fleet.create(wanted, AROUND, lambda _spec: "flavor")
+
+
+def test_many_servers_cost_one_create_and_one_brief_listing(nova, fleet):
+    fleet.list(LAB)
+    nova.asked()
+    made = create(fleet, specs(*range(1, 17)))
+    assert nova.asked() == ["POST /servers", "GET /servers"]
+    assert [one.name for one in made] == [f"worker-{k}" for k in range(1, 17)]
+    assert len({one.id for one in made}) == 16
+
+
+def test_a_single_server_is_known_by_the_answer(nova, fleet):
+    fleet.list(LAB)
+    nova.asked()
+    assert create(fleet, specs(1, group="frontend"))[0].id == "s1"
+    assert nova.asked() == ["POST /servers"]
+
+
+def test_while_servers_build_a_brief_listing_tells_and_one_whole_at_the_end(nova, fleet):
+    create(fleet, specs(1, 2))
+    nova.asked()
+    assert {one.status for one in fleet.list(LAB)} == {"building"}
+    nova.become("ACTIVE", "s1")
+    assert [one.status for one in fleet.list(LAB)] == ["active", "building"]
+    assert nova.asked() == ["GET /servers ACTIVE"] * 2
+    nova.become("ACTIVE")
+    assert [one.private_address for one in fleet.list(LAB)] == ["10.64.0.1", "10.64.0.2"]
+    assert nova.asked() == ["GET /servers ACTIVE", "GET /servers/detail"]
+
+
+def test_what_has_failed_is_found_after_a_while(nova, fleet, now):
+    create(fleet, specs(1, 2))
+    nova.become("ERROR", "s2")
+    now[0] += LONGEST_HOPE
+    assert {one.name: one.status for one in fleet.list(LAB)} == {"worker-1": "building", "worker-2": "error"}
+    nova.asked()
+    now[0] += LONGEST_HOPE
+    nova.become("ACTIVE", "s1")
+    assert {one.name: one.status for one in fleet.list(LAB)} == {"worker-1": "active", "worker-2": "error"}
+    assert nova.asked() == ["GET /servers ERROR", "GET /servers ACTIVE", "GET /servers/detail"]
+
+
+def test_a_server_that_vanishes_while_others_build_is_missed_after_a_while(nova, fleet, now):
+    create(fleet, specs(1, 2))
+    del nova.servers["s2"]
+    now[0] += LONGEST_BLIND
+    assert [one.name for one in fleet.list(LAB)] == ["worker-1"]
+
+
+def test_a_server_that_somebody_else_made_is_seen(nova, fleet, api):
+    create(fleet, specs(1))
+    create(Fleet(api), specs(2))
+    nova.become("ACTIVE")
+    assert len(fleet.list(LAB)) == 2
+
+
+def test_while_servers_go_a_brief_listing_tells(nova, fleet):
+    create(fleet, specs(1, 2))
+    fleet.delete(["s1"])
+    nova.asked()
+    fleet.delete(["s2"])
+    nova.servers["s2"] = {"id": "s2", "name": "im-0a1b2c3d-lab-worker-2", "status": "ACTIVE"}
+    assert [(one.id, one.status) for one in fleet.list(LAB)] == [("s2", "deleting")]
+    del nova.servers["s2"]
+    assert fleet.list(LAB) == ()
+    assert nova.asked() == ["DELETE /servers/s2", "GET /servers", "GET /servers"]
+
+
+def test_a_repeated_create_makes_nothing(nova, fleet, api):
+    first = create(fleet, specs(1, 2))
+    assert create(fleet, specs(1, 2)) == first
+    assert {one.id for one in create(Fleet(api), specs(1, 2))} == {"s1", "s2"}
+    assert len(nova.servers) == 2
+
+
+def test_more_servers_are_added_to_those_that_are_there(nova, fleet):
+    create(fleet, specs(1, 2))
+    assert [one.id for one in create(fleet, specs(1, 2, 3, 4))] == ["s1", "s2", "s3", "s4"]
+
+
+@pytest.mark.parametrize("trouble", [(500, {}), (504, {}), (200, "half an ans")])
+def test_a_create_that_happened_without_an_answer_is_found_and_not_repeated(nova, fleet, trouble):
+    nova.after = trouble
+    assert [one.id for one in create(fleet, specs(1, 2, 3))] == ["s1", "s2", "s3"]
+    assert nova.asked().count("POST /servers") == 1
+
+
+def test_a_create_that_did_not_happen_is_repeated(nova, fleet):
+    nova.before = [(500, {}), (500, {})]
+    fleet.list(LAB)
+    with pytest.raises(ProviderUnavailable):
+        create(fleet, specs(1))
+    nova.before = None
+    assert create(fleet, specs(1))[0].id == "s1"
+    assert len(nova.servers) == 1
+
+
+def test_no_room_is_an_error_if_nothing_could_be_requested(nova, fleet):
+    nova.before = [(403, {"forbidden": {"message": "Quota exceeded for cores"}})]
+    with pytest.raises(NoCapacity, match="Quota exceeded for cores"):
+        create(fleet, specs(1, 2))
+
+
+def test_deleting_what_is_gone_is_quiet(nova, fleet):
+    fleet.delete(["never", "never"])
+    assert nova.asked() == ["DELETE /servers/never"]
+
+
+def test_after_stop_and_start_the_whole_truth_is_asked_for(nova, fleet):
+    create(fleet, specs(1))
+    fleet.act(["s1"], "os-stop")
+    nova.become("SHUTOFF")
+    assert fleet.list(LAB)[0].status == "stopped"
+
+
+def test_a_public_address_that_was_given_is_remembered(nova, fleet):
+    create(fleet, specs(1, 2))
+    fleet.learn("s1", "192.0.2.1")
+    assert fleet.list(LAB)[0].public_address == "192.0.2.1"
+    assert fleet.find("s1").public_address == "192.0.2.1"
+
+
+def test_a_server_is_found_by_a_new_process(nova, fleet, api):
+    create(fleet, specs(1))
+    assert Fleet(api).find("s1").name == "worker-1"
+    assert Fleet(api).find("s9") is None
