@@ -56,7 +56,7 @@ def build(
     types = _read_types(documents, findings)
     template = as_map(documents[0].root.get("topology_template"))
     values, definitions = read_inputs(template, inputs, types, findings, chance)
-    nodes, ordered = _read_nodes(template, types, findings)
+    nodes, ordered = _read_nodes(template, types, findings, values)
     declared = tuple(map(str, as_map(template.get("node_templates"))))
     resolver = Resolver(values, nodes, types, findings, declared=declared, find_file=_file_finder(locate, findings))
     world = World(nodes, types, resolver, findings, for_im=is_for_im(nodes, dialect))
@@ -88,13 +88,15 @@ def _read_types(documents: Sequence[Document], findings: Findings) -> Types:
     return types
 
 
-def _read_nodes(template: Map, types: Types, findings: Findings) -> tuple[Nodes, tuple[str, ...]]:
+def _read_nodes(
+    template: Map, types: Types, findings: Findings, inputs: Mapping[str, object]
+) -> tuple[Nodes, tuple[str, ...]]:
     """Return the nodes and their order.
 
     Ends here where they require each other in a circle: nothing below could be followed.
     """
     nodes = read_nodes(template, types, findings)
-    relate(nodes, template, types, findings)
+    relate(nodes, template, types, findings, inputs)
     ordered = order(nodes, findings)
     if any(finding.code == "cycle" for finding in findings.errors):
         findings.stop()

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 from im.topology.document import Float, Map, Seq
 from im.topology.findings import Findings, did_you_mean
 from im.topology.relations import machine_of
-from im.topology.syntax import FUNCTIONS, call, holds_function, is_function
+from im.topology.syntax import FUNCTIONS, call, descend, holds_function, is_function
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from im.topology.model import Mark
     from im.topology.nodes import NodeTemplate
@@ -51,18 +51,6 @@ def _evaluate_call(name: str, arguments: list[object], attributes: Attributes) -
     if name == "get_attribute":
         return descend(attributes.get(str(arguments[0]), {}), arguments[1:])
     return _text_function(name, arguments)
-
-
-def descend(value: object, path: Sequence[object]) -> object:
-    """Return what stands at ``path`` (names and indexes) in ``value``; None where there is nothing."""
-    for step in path:
-        if isinstance(value, Mapping) and isinstance(step, (str, int)):
-            value = value.get(step, value.get(str(step)))
-        elif isinstance(value, (list, tuple)) and isinstance(step, int) and -len(value) <= step < len(value):
-            value = value[step]
-        else:
-            return None
-    return value
 
 
 def text(value: object) -> str:

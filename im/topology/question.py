@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from im.topology.document import Document, Float, Map, as_map
-from im.topology.functions import Scope, descend
-from im.topology.syntax import call, is_function
+from im.topology.functions import Scope
+from im.topology.nodes import requirement_items
+from im.topology.syntax import call, descend, is_function
 from im.topology.types import SECTIONS, TypeDefinition, Types
 from im.topology.world import World, lower_bound
 
@@ -94,12 +95,11 @@ class _Plain:
 
     def _node(self, node: NodeTemplate) -> dict[str, Any]:
         """Return a node: values answered, conditions on machines as their numbers, operations without their inputs."""
-        kept = ("type", "description", "metadata", "artifacts", "interfaces", "requirements")
+        kept = ("type", "description", "metadata", "artifacts", "interfaces")
         result: dict[str, Any] = {key: self.value(node.body[key]) for key in kept if node.body.get(key)}
         _flatten(result)
-        for item in result.get("requirements") or []:
-            for link in item.values():
-                _flatten(link.get("relationship") if isinstance(link, dict) else None)
+        if node.relations:
+            result["requirements"] = self._requirements(node)
         if node.body.get("properties"):
             result["properties"] = self._values(node.body["properties"], node.definitions, node.name)
         if "volume_id" in result.get("properties", {}):
@@ -113,6 +113,17 @@ class _Plain:
         }
         _complete(capabilities.get("scalable"))
         return result | ({"capabilities": capabilities} if capabilities else {})
+
+    def _requirements(self, node: NodeTemplate) -> list[dict[str, Any]]:
+        """Return the requirements, each with the node that was found for it: tosca-parser looks for none by type."""
+        result = []
+        for (name, assignment, _), link in zip(requirement_items(node.body), node.relations, strict=True):
+            body = self.value(assignment) if isinstance(assignment, Map) else {}
+            body.pop("node_filter", None)
+            _flatten(body.get("relationship"))
+            if link.target:
+                result.append({name: body | {"node": link.target} if body else link.target})
+        return result
 
     def _values(self, values: Map, known: Container[object], node: str) -> dict[str, Any]:
         """Return the values that the type knows; in a template without errors, others are tolerated ones of IM's."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from im.topology.document import Map, as_map
+from im.topology.filters import Filter
 from im.topology.findings import Findings, did_you_mean
 from im.topology.model import Mark
 from im.topology.nodes import HOSTED_ON, NodeTemplate, Relation, join_interfaces, requirement_items, with_defaults
@@ -14,18 +17,22 @@ if TYPE_CHECKING:
     from im.topology.types import Types
 
 Nodes = dict[str, NodeTemplate]
+_NO_INPUTS: Final[Mapping[str, object]] = MappingProxyType({})
 _ROOT: Final = "tosca.relationships.DependsOn"
 
 
-def relate(nodes: Nodes, topology: Map, types: Types, findings: Findings) -> None:
+def relate(
+    nodes: Nodes, topology: Map, types: Types, findings: Findings, inputs: Mapping[str, object] = _NO_INPUTS
+) -> None:
     """Give every node its relations.
 
-    Requirements that are unknown, aim at nothing, or lack a node that fulfils them are findings.
+    Requirements that are unknown, aim at nothing, or lack a node that fulfils them are findings. ``inputs`` answer
+    ``get_input`` in what node filters look at.
     """
     templates = as_map(topology.get("relationship_templates"))
     declared = {str(name) for name in as_map(topology.get("node_templates"))}
     for node in nodes.values():
-        finder = _Finder(node, nodes, declared, templates, types, findings=findings)
+        finder = _Finder(node, nodes, declared, templates, types, findings=findings, inputs=inputs)
         for name, assignment, holder in requirement_items(node.body):
             node.relations.append(finder.relation(name, assignment, holder))
         _check_required(node, types, findings)
@@ -33,7 +40,15 @@ def relate(nodes: Nodes, topology: Map, types: Types, findings: Findings) -> Non
 
 class _Finder:
     def __init__(
-        self, node: NodeTemplate, nodes: Nodes, declared: set[str], templates: Map, types: Types, *, findings: Findings
+        self,
+        node: NodeTemplate,
+        nodes: Nodes,
+        declared: set[str],
+        templates: Map,
+        types: Types,
+        *,
+        findings: Findings,
+        inputs: Mapping[str, object],
     ) -> None:
         self._node = node
         self._nodes = nodes
@@ -41,6 +56,7 @@ class _Finder:
         self._templates = templates
         self._types = types
         self._findings = findings
+        self._inputs = inputs
         self._definitions = types.merged("node", node.type, "requirements")
 
     def relation(self, name: str, assignment: object, holder: Map) -> Relation:
@@ -49,8 +65,11 @@ class _Finder:
         body = as_map(assignment)
         wanted = assignment if isinstance(assignment, str) else body.get("node")
         spot = holder.value_mark(name) if wanted is assignment else body.value_mark("node") if "node" in body else mark
-        target = self._target(name, wanted, definition, spot)
+        wants = [Filter(one["node_filter"], self._inputs, self._findings) for one in (definition, body)
+                 if one.get("node_filter") is not None]  # fmt: skip
+        target = self._target(name, wanted, definition, wants, spot)
         if target in self._nodes:
+            self._check_filters(name, target, wants, spot)
             self._check_fulfils(name, target, definition, body, spot)
         kind, properties, interfaces = self._relationship(definition, body, mark)
         return Relation(name, target if target in self._nodes else "", kind, properties, interfaces, mark)
@@ -67,7 +86,7 @@ class _Finder:
         self._findings.error(mark, "unknown-requirement", message, hint)
         return Map()
 
-    def _target(self, name: str, wanted: object, definition: Map, mark: Mark) -> str:
+    def _target(self, name: str, wanted: object, definition: Map, wants: list[Filter], mark: Mark) -> str:
         if isinstance(wanted, str) and wanted in self._declared:
             return wanted
         if isinstance(wanted, str) and self._types.find("node", wanted) is None:
@@ -76,6 +95,12 @@ class _Finder:
             return ""
         kind = wanted if isinstance(wanted, str) else definition.get("node")
         fitting = self._fitting(kind, definition)
+        passing = [one for one in fitting if all(each.lets_pass(self._nodes[one]) for each in wants)]
+        if fitting and not passing:
+            message = f"no node passes the node_filter of the requirement '{name}' of '{self._node.name}'"
+            self._findings.error(mark, "missing-requirement", message, f"looked at: {', '.join(fitting[:8])}")
+            return ""
+        fitting = passing
         if not fitting:
             message = f"nothing fulfils the requirement '{name}' of '{self._node.name}'"
             self._findings.error(
@@ -88,6 +113,11 @@ class _Finder:
                 mark, "requirement", message, f"'{fitting[0]}' is taken; name the node that you mean"
             )
         return fitting[0]
+
+    def _check_filters(self, name: str, target: str, wants: list[Filter], mark: Mark) -> None:
+        if not all(each.lets_pass(self._nodes[target]) for each in wants):
+            message = f"'{target}' does not pass the node_filter of the requirement '{name}' of '{self._node.name}'"
+            self._findings.error(mark, "requirement", message)
 
     def _fitting(self, kind: object, definition: Map) -> list[str]:
         others = [node for node in self._nodes.values() if node is not self._node]

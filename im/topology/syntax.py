@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 FUNCTIONS: Final = frozenset(
@@ -31,3 +32,15 @@ def holds_function(value: object) -> bool:
         return True
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return any(holds_function(child) for child in children)
+
+
+def descend(value: object, path: Sequence[object]) -> object:
+    """Return what stands at ``path`` (names and indexes) in ``value``; None where there is nothing."""
+    for step in path:
+        if isinstance(value, Mapping) and isinstance(step, (str, int)):
+            value = value.get(step, value.get(str(step)))
+        elif isinstance(value, (list, tuple)) and isinstance(step, int) and -len(value) <= step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
