@@ -19,6 +19,7 @@ from im.providers.occi.compute import compute_of, mark_of
 from im.providers.occi.faults import Conflict, Missing, Unanswered
 from im.providers.occi.instances import STATE, instance_of, status_of, storage_links
 from im.providers.occi.marks import ServerMark, server_mark
+from im.providers.occi.memory import Memory, Term
 from im.providers.occi.model import COMPUTE, COMPUTE_ACTION, Resource
 from im.providers.occi.networks import Networks
 from im.providers.occi.volumes import Volumes
@@ -43,8 +44,7 @@ class OcciProvider:
         self._client = Client(self._site, cloud)
         self._networks = Networks(self._client, self._site.network, make=self._site.make_networks)
         self._volumes = Volumes(self._client)
-        self._young: set[str] = set()
-        self._asked: set[tuple[str, str]] = set()
+        self._memory = Memory()
 
     # looking
 
@@ -59,7 +59,8 @@ class OcciProvider:
     def list(self, infrastructure: str | None = None) -> tuple[Instance, ...]:
         """Return the servers with our mark: one request where the site lists states, else one more for each of ours."""
         marked = [one for one in self._marked() if infrastructure in {None, one.mark.infrastructure}]
-        whole = self._whole(marked)
+        known = [one._replace(resource=self._memory.settled(one.resource.id) or one.resource) for one in marked]
+        whole = self._whole(known)
         volumes = self._volumes.listing() if any(_has_volumes(one.resource) for one in whole) else ()
         return tuple(self._instance(one, volumes) for one in whole)
 
@@ -96,6 +97,7 @@ class OcciProvider:
 
     def publish(self, id: str) -> str:  # noqa: A002
         """Give this server a public address."""
+        self._memory.touch(id)
         server = self._client.show(self._client.place(COMPUTE, id), COMPUTE)
         return self._networks.publish(server) if server else ""
 
@@ -105,6 +107,8 @@ class OcciProvider:
             return True
         tokens = {spec.token for spec in specs}
         whole = self._whole([one for one in self._marked() if one.mark.token in tokens])
+        for one in whole:
+            self._memory.touch(one.resource.id)
         return self._volumes.attach(specs, {one.mark.token: one.resource for one in whole})
 
     # stopping, starting, ending
@@ -150,10 +154,10 @@ class OcciProvider:
 
     def _instance(self, one: _Marked, volumes: Sequence[Resource]) -> Instance:
         instance = instance_of(one.resource, one.mark, self._client.site.dialect)
-        if instance.status == "stopped" and instance.id in self._young:
+        if instance.status == "stopped" and self._memory.is_young(instance.id):
             instance = replace(instance, status="building")
-        elif instance.status != "building":
-            self._young.discard(instance.id)
+        elif instance.status == "active":
+            self._memory.runs(one.resource, settled=bool(instance.private_address))
         return replace(instance, volumes=self._volumes.of_server(one.resource, volumes))
 
     def _requested(self, resource: Resource) -> Resource | ProviderError:
@@ -163,7 +167,7 @@ class OcciProvider:
         except ProviderError as error:
             return error
         if self._client.site.dialect.silent_building:
-            self._young.add(made.id)
+            self._memory.made(made.id)
         return made
 
     def _created(
@@ -181,9 +185,9 @@ class OcciProvider:
             raise lost[0][1]
         return found | {spec.token: _refused(spec, error) for spec, error in lost if not error.retryable}
 
-    def _act(self, server: Resource, term: str, wanted: str) -> None:
+    def _act(self, server: Resource, term: Term, wanted: str) -> None:
         """Request an action, unless it has been requested or done already. Raises what else the site says."""
-        self._young.discard(server.id)
+        self._memory.touch(server.id)
         try:
             self._client.act(server.location, f"{COMPUTE_ACTION}{term}")
         except Missing:
@@ -191,10 +195,9 @@ class OcciProvider:
         except Conflict:
             now = self._client.show(server.location, COMPUTE)
             done = now is None or status_of(now, self._client.site.dialect) == wanted
-            if not done and (server.id, term) not in self._asked:
+            if not done and not self._memory.was_asked(server.id, term):
                 raise
-        self._asked.discard((server.id, "start" if term == "stop" else "stop"))
-        self._asked.add((server.id, term))
+        self._memory.asked(server.id, term)
 
     def _delete(self, one: _Marked) -> None:
         (whole, *_) = self._whole([one]) or (one,)

@@ -124,6 +124,26 @@ def test_a_listing_asks_for_the_details_of_ours_only(toy):
     assert sorted(toy.server.lines()) == ["GET /compute/", *details]
 
 
+def test_a_server_that_has_settled_is_not_looked_at_every_time(toy):
+    provider = make(toy)
+    provider.create(SPECS[:2])
+    first, second = toy.servers()
+    first.state, second.state = "active", "inactive"
+    provider.list()
+    toy.server.seen.clear()
+    assert [one.status for one in provider.list()] == ["active", "building"]
+    assert toy.server.lines() == ["GET /compute/", f"GET /compute/{second.id}"]
+
+
+def test_a_settled_server_that_is_gone_is_seen_at_once(toy):
+    provider = make(toy)
+    provider.create([SPEC])
+    toy.servers()[0].state = "active"
+    provider.list()
+    toy.things.pop(f"compute/{toy.servers()[0].id}")
+    assert provider.list() == ()
+
+
 @pytest.mark.parametrize("manner", ["rocci-2"], indirect=True)
 def test_a_site_that_lists_whole_servers_is_asked_once(toy):
     provider = make(toy)
@@ -230,6 +250,7 @@ def test_a_server_that_was_just_made_is_not_taken_for_a_stopped_one(toy):
     server.state = "active"
     assert provider.list()[0].status == "active"
     server.state = "inactive"
+    provider.stop([server.id])
     assert provider.list()[0].status == "stopped"
 
 

@@ -1,0 +1,62 @@
+"""What one process remembers about servers, to ask less and to understand answers; a new one does without."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from im.providers.occi.model import Resource
+
+SETTLED = 15.0
+"""Seconds that a server which runs and has its address is believed to go on like that. Each look at a server costs an
+OpenStack behind ooi five requests; that it is listed at all is seen each time."""
+
+Term = Literal["start", "stop"]
+_OTHER: dict[Term, Term] = {"start": "stop", "stop": "start"}
+
+
+class Memory:
+    """Which servers are new, what was asked of them, and how those look that have settled."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._young: set[str] = set()
+        self._asked: set[tuple[str, Term]] = set()
+        self._settled: dict[str, tuple[float, Resource]] = {}
+
+    def made(self, id: str) -> None:  # noqa: A002
+        """Take note of a server that was created here."""
+        self._young.add(id)
+
+    def is_young(self, id: str) -> bool:  # noqa: A002
+        """Tell whether a server was created here and has not been seen running yet."""
+        return id in self._young
+
+    def runs(self, resource: Resource, *, settled: bool) -> None:
+        """Take note of a server that was seen running, and whether there is nothing more to wait for."""
+        self._young.discard(resource.id)
+        if settled and not self.was_asked(resource.id, "stop"):
+            self._settled.setdefault(resource.id, (self._now(), resource))
+
+    def settled(self, id: str) -> Resource | None:  # noqa: A002
+        """Return how a settled server looked, if that was a moment ago."""
+        since, resource = self._settled.get(id, (0.0, None))
+        if resource is not None and self._now() - since > SETTLED:
+            self._settled.pop(id, None)
+            return None
+        return resource
+
+    def touch(self, id: str) -> None:  # noqa: A002
+        """Take note that a server is about to change."""
+        self._settled.pop(id, None)
+
+    def asked(self, id: str, term: Term) -> None:  # noqa: A002
+        """Take note of an action that was requested."""
+        self._young.discard(id)
+        self._asked.discard((id, _OTHER[term]))
+        self._asked.add((id, term))
+
+    def was_asked(self, id: str, term: Term) -> bool:  # noqa: A002
+        """Tell whether that action was the last one that was requested here."""
+        return (id, term) in self._asked
