@@ -78,8 +78,10 @@ def _rest(
     outputs = _outputs(journal, topology, cluster)
     reason, message = _shortfall(missing)
     before = journal.record
-    if (before.state, before.message, dict(before.outputs)) != (state, message, outputs):
+    if (before.state, before.message) != (state, message):
         journal.enter(state, reason, message, outputs=outputs)
+    elif dict(before.outputs) != outputs:
+        journal.amend(outputs=outputs)
 
 
 def _shortfall(missing: Sequence[Node]) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from engine_lab import cluster
 from im.errors import ProviderError
 from im.plan.model import InfrastructureState, NodeState
 from im.providers.base import Capability
+from im.topology.model import Output
 
 PROVISIONED = InfrastructureState.PROVISIONED
 
@@ -26,12 +27,14 @@ def provision(lab, topology=None):
 
 
 def test_it_ends_when_every_server_runs_and_has_its_addresses_and_nobody_was_asked(lab, mute):
-    record = provision(lab)
+    record = provision(lab, replace(cluster(), outputs=(Output("text", "fixed"),)))
     assert record.state is PROVISIONED
+    assert record.outputs == {"text": "fixed"}
     assert {node.state for node in record.nodes} == {NodeState.BOOTING}
     assert all(node.private_address for node in record.nodes)
     assert [node.name for node in record.nodes if node.public_address] == ["front-end"]
     assert (mute, lab.contextualizer.done) == ([], [])
+    assert lab.codes("demo").count("provisioned") == 1
 
 
 def test_it_does_not_wait_for_what_nobody_asks(lab, mute):
