@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from im.engine.operations import Collected, Engine
     from im.jobs.batch.request import Container
     from im.jobs.launch import MpiOptions
+    from im.jobs.shell import ShellOptions
+    from im.jobs.stock import Stocked
     from im.providers.base import Provider
     from im.sources.load import Reading
     from im.store.repository import InfrastructureRecord, Store
@@ -155,14 +157,16 @@ class LocalManager:
 
     def plan(self, name: str, cloud: str, topology: Topology) -> Plan:
         """Return what :meth:`deploy` would do now."""
-        return self._engine(cloud).plan(name, cloud, topology)
+        engine = self._engine(cloud)
+        return engine.plan(name, engine.cloud, topology)
 
     def deploy(
         self, name: str, cloud: str, topology: Topology, *, ttl: str | None = None, until: str = "ready"
     ) -> View:
         """Make the cloud match the topology; continue what was interrupted. ``until``: ``ready`` or ``provisioned``."""
         goal, lifetime = InfrastructureState(until), parse_lifetime(ttl)
-        return self._view(self._engine(cloud).deploy(name, cloud, topology, ttl=lifetime, until=goal))
+        engine = self._engine(cloud)
+        return self._view(engine.deploy(name, engine.cloud, topology, ttl=lifetime, until=goal))
 
     def infrastructures(self) -> tuple[View, ...]:
         """Return the infrastructures of this store, as they were last seen."""
@@ -339,6 +343,33 @@ class LocalManager:
         from im.jobs.batch.client import run
 
         return run(self.cluster(name), container, forget=forget, emit=self.emit)
+
+    def shell(
+        self, name: str, node: str | None, image: str, words: Sequence[str], **options: Unpack[ShellOptions]
+    ) -> int:
+        """Run a shell, or ``words``, in a container on a node, with our standard streams; return its code."""
+        from im.jobs.shell import shell
+
+        cluster = self.cluster(name)
+        return shell(cluster, self._node(name, node, cluster), image, words, emit=self.emit, **options)
+
+    def images(self, name: str) -> Sequence[Stocked]:
+        """Return the container images that are ready on a sub-cluster."""
+        from im.jobs.stock import listing
+
+        return listing(self.cluster(name))
+
+    def pull_image(self, name: str, image: str, engine: str = "") -> str:
+        """Make an image ready on all nodes; return its container's name."""
+        from im.jobs.stock import fetch
+
+        return fetch(self.cluster(name), image, engine, emit=self.emit).container
+
+    def remove_image(self, name: str, image: str, engine: str = "") -> Sequence[Stocked]:
+        """Remove an image from all nodes; return what went."""
+        from im.jobs.stock import remove
+
+        return remove(self.cluster(name), image, engine)
 
     def _node(self, name: str, node: str | None, cluster: Cluster | None = None) -> Node:
         cluster = cluster or self.cluster(name)

@@ -83,6 +83,11 @@ class Engine:
         self._world = World(store, provider, contextualizer, settings, emit, **chosen)
         self._store = store
 
+    @property
+    def cloud(self) -> str:
+        """The one name of its cloud, however the user called it."""
+        return self._world.provider.name
+
     # looking
 
     def plan(self, name: str, cloud: str, topology: Topology) -> Plan:
