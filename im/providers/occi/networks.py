@@ -39,6 +39,7 @@ class Networks:
         self._default = default
         self._make = make
         self._prepared: dict[str, Mapping[str, str]] = {}
+        self._default_at = ""
 
     def offered(self) -> tuple[CloudNetwork, ...]:
         """Return the networks that are not ours."""
@@ -145,7 +146,10 @@ class Networks:
         return self._client.create(Resource(NETWORK, mixins=(IP_NETWORK,), attributes=attributes)).location
 
     def _default_location(self) -> tuple[str, ...]:
-        return (self._named(self._default, self._listing()),) if self._default else ()
+        if not self._default:
+            return ()
+        self._default_at = self._default_at or self._named(self._default, self._listing())
+        return (self._default_at,)
 
     def _named(self, name: str, listed: Iterable[Resource]) -> str:
         known = tuple(listed)

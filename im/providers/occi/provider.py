@@ -164,6 +164,9 @@ class OcciProvider:
         """Request one server; what goes wrong with it is told, not raised."""
         try:
             made = self._client.create(resource)
+        except Conflict as error:  # of what does not exist yet no state can be in the way: the request itself is wrong
+            hint = "where it asks for a network: set `network` of the site"
+            return ProviderError(error.message, where=error.where, hint=hint)
         except ProviderError as error:
             return error
         if self._client.site.dialect.silent_building:
@@ -200,7 +203,9 @@ class OcciProvider:
         self._memory.asked(server.id, term)
 
     def _delete(self, one: _Marked) -> None:
-        (whole, *_) = self._whole([one]) or (one,)
+        known = one._replace(resource=self._memory.settled(one.resource.id) or one.resource)
+        (whole, *_) = self._whole([known]) or (known,)
+        self._memory.touch(one.resource.id)
         self._networks.unpublish(whole.resource)
         self._volumes.detach(whole.resource)
         self._client.delete(one.resource.location)

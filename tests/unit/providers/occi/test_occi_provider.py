@@ -221,6 +221,14 @@ def test_when_nothing_could_be_made_the_reason_is_raised(toy):
         make(toy).create(SPECS)
 
 
+def test_a_create_that_conflicts_is_not_repeated_for_ever(toy):
+    toy.before.append(on_create(lambda request: Answer(409, TEXT, b"Multiple possible networks found")))
+    with pytest.raises(ProviderError, match="Multiple possible networks") as caught:
+        make(toy).create([SPEC])
+    assert not caught.value.retryable
+    assert "network" in caught.value.hint
+
+
 def test_an_action_that_the_state_forbids_is_said_in_the_sites_words_and_may_come_again(toy):
     provider = make(toy)
     (made,) = provider.create([SPEC])
@@ -337,6 +345,13 @@ def test_a_network_is_the_templates_else_the_sites_else_what_the_site_chooses(to
     provider.create([replace(SPECS[0], networks=("lan",)), SPECS[1]])
     targets = [server.links[0].attributes["occi.core.target"] for server in toy.servers()]
     assert sorted(targets) == [f"{toy.url}/network/n2", f"{toy.url}/network/private"]
+
+
+def test_the_sites_network_is_looked_up_once_for_many_servers(toy):
+    provider = make(toy, network="private")
+    provider.create(SPECS[:3])
+    provider.create(SPECS)
+    assert toy.server.lines().count("GET /network/") == 1
 
 
 def test_a_network_that_does_not_exist_is_refused_with_those_that_do(toy):
