@@ -67,14 +67,17 @@ class Workshop:
     """What the engine needs done on nodes: SSH probes, Ansible on the front-end, the preflight."""
 
     def __init__(self, settings: Settings) -> None:
+        from im.ssh.verified import Tunnels
+
         self.settings = settings
         self._preparing: dict[str, Future[None]] = {}
+        self._tunnels = Tunnels()
 
     def reachable(self, cluster: Cluster, node: Node) -> bool:
         """Whether the node's SSH server answers with the host key that is its own."""
         from im.ssh.contact import reach
 
-        return reach(cluster, node)
+        return reach(cluster, node, tunnels=self._tunnels)
 
     def prepare(self, cluster: Cluster, emit: Emit) -> None:
         """Begin to bring Ansible to the front-end; ``configure`` begins its own work and then waits for this."""
@@ -88,6 +91,7 @@ class Workshop:
         """Run the recipes and the template's own operations. Raises ``ContextualizationError``."""
         from im.contextualize.configure import configure
 
+        self._tunnels.close()
         folder = self.settings.infrastructure_folder(cluster.infrastructure) / "logs"
         preparing = self._preparing.pop(cluster.infrastructure, None)
         prepared = preparing.result if preparing else None

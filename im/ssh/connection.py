@@ -93,7 +93,7 @@ def probe(cluster: Cluster, node: Node, timeout: float = 5) -> bool:
     if not node.address or not node.host_public_key:
         return False
     with ExitStack() as open_things:
-        return login(cluster, node, [node.host_public_key], timeout, open_things) is not None
+        return login(cluster, node, [node.host_public_key], timeout=timeout, open_things=open_things) is not None
 
 
 def close(cluster: Cluster) -> None:

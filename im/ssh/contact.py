@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from im.plan.model import Cluster, Node
     from im.ssh.keys import HostKey
+    from im.ssh.verified import Tunnels
 
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 _PAUSES = (0.05, 0.1, 0.2, 0.4)
@@ -46,32 +47,35 @@ done
 """Standard input is the private key. The sshd that listens is above us; told to, it begins anew with its new key."""
 
 
-def reach(cluster: Cluster, node: Node, timeout: float = 5) -> bool:
+def reach(cluster: Cluster, node: Node, timeout: float = 5, tunnels: Tunnels | None = None) -> bool:
     """Tell whether we can log in to a node that shows its own host key; one that does not have it yet is given it.
 
-    False while the node is not there yet. Raises :class:`im.errors.SshError` on a wrong host key, and if the node does
-    not take its own.
+    ``tunnels``: connections to the front-end that stay open for the next question. False while the node is not there
+    yet. Raises :class:`im.errors.SshError` on a wrong host key, and if the node does not take its own.
     """
     if not node.address or not node.host_public_key:
         return False
     own = KeyRing(Path(cluster.keys)).host_key(node.name)
     expected = [own.public, node.host_public_key]
     with ExitStack() as open_things:
-        found = login(cluster, node, expected, timeout, open_things)
+        found = login(cluster, node, expected, timeout=timeout, open_things=open_things, tunnels=tunnels)
         if found is None:
             return False
         transport, shown = found
         if shown == own.public:
             return True
         _install(transport, node, own, timeout)
-    return any(_shows(cluster, node, own, pause, timeout) for pause in _PAUSES)
+    return any(_shows_its_own(cluster, node, timeout, tunnels, pause) for pause in _PAUSES)
 
 
-def _shows(cluster: Cluster, node: Node, own: HostKey, pause: float, timeout: float) -> bool:
+def _shows_its_own(cluster: Cluster, node: Node, timeout: float, tunnels: Tunnels | None, pause: float) -> bool:
     time.sleep(pause)
+    own = KeyRing(Path(cluster.keys)).host_key(node.name).public
     with ExitStack() as open_things:
-        found = login(cluster, node, [own.public, node.host_public_key], timeout, open_things)
-        return found is not None and found[1] == own.public
+        found = login(
+            cluster, node, [own, node.host_public_key], timeout=timeout, open_things=open_things, tunnels=tunnels
+        )
+        return found is not None and found[1] == own
 
 
 def _install(transport: paramiko.Transport, node: Node, own: HostKey, timeout: float) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Collection
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from im.errors import SshError
 from im.ssh.config import hop
@@ -20,21 +20,48 @@ if TYPE_CHECKING:
     from im.plan.model import Cluster, Node
 
 PORT = 22
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """What is opened on the way to a node: everything, and the jumps among it."""
-
-    open_things: ExitStack
-    jumps: list[Jump]
-
-
 WRONG_KEY = "another machine may answer at this address; nothing was sent to it"
 
 
+class Tunnels(ExitStack):
+    """Connections to front-ends that many questions share: each node is one channel of one of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._open: dict[str, paramiko.Transport] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def channel(self, cluster: Cluster, front_end: Node, address: str, timeout: float) -> paramiko.Channel | None:
+        """Return a connection from the front-end to an address; None if the front-end does not answer."""
+        import paramiko
+
+        with self._lock:
+            transport = self._open.get(cluster.keys)
+            if transport is None or not transport.is_active():
+                found = login(cluster, front_end, [front_end.host_public_key], timeout=timeout, open_things=self)
+                if found is None:
+                    return None
+                transport = self._open[cluster.keys] = found[0]
+        try:
+            return transport.open_channel("direct-tcpip", (address, PORT), ("127.0.0.1", 0), timeout=timeout)
+        except paramiko.ChannelException:
+            raise  # nobody at that address
+        except (OSError, EOFError, paramiko.SSHException):
+            transport.close()
+            raise
+
+
 def login(
-    cluster: Cluster, node: Node, expected: Collection[str], timeout: float, open_things: ExitStack
+    cluster: Cluster,
+    node: Node,
+    expected: Collection[str],
+    *,
+    timeout: float,
+    open_things: ExitStack,
+    tunnels: Tunnels | None = None,
 ) -> tuple[paramiko.Transport, str] | None:
     """Return a transport and which of the ``expected`` public keys the node showed; None while it is not there yet.
 
@@ -42,11 +69,22 @@ def login(
     """
     import paramiko
 
-    jumps: list[Jump] = []
+    jump = None
+    stream: socket.socket | paramiko.Channel | None
     try:
-        return _login(cluster, node, expected, timeout, Way(open_things, jumps))
+        if front_end := hop(cluster, node):
+            tunnels = tunnels or open_things.enter_context(Tunnels())
+            stream = tunnels.channel(cluster, front_end, node.private_address, timeout)
+        elif cluster.jump_host:
+            jump = Jump(cluster.jump_host, node.address, PORT, open_things)
+            stream = jump.socket
+        else:
+            stream = open_things.enter_context(socket.create_connection((node.address, PORT), timeout=timeout))
+        if stream is None:
+            return None
+        return _verified(cluster, node, expected, timeout=timeout, stream=stream, open_things=open_things)
     except (OSError, EOFError, paramiko.SSHException):
-        for jump in jumps:
+        if jump:
             jump.check()
         return None
 
@@ -57,13 +95,19 @@ def wrong_key(node: Node) -> SshError:
     return SshError("the host key is not the one that was given to the node", where=where, hint=WRONG_KEY)
 
 
-def _login(
-    cluster: Cluster, node: Node, expected: Collection[str], timeout: float, way: Way
+def _verified(
+    cluster: Cluster,
+    node: Node,
+    expected: Collection[str],
+    *,
+    timeout: float,
+    stream: socket.socket | paramiko.Channel,
+    open_things: ExitStack,
 ) -> tuple[paramiko.Transport, str]:
     import paramiko
 
-    transport = paramiko.Transport(_stream(cluster, node, timeout, way))
-    way.open_things.callback(transport.close)
+    transport = paramiko.Transport(stream)
+    open_things.callback(transport.close)
     transport.banner_timeout = transport.auth_timeout = timeout
     transport.start_client(timeout=timeout)
     server = transport.get_remote_server_key()
@@ -73,18 +117,6 @@ def _login(
     key = paramiko.Ed25519Key.from_private_key_file(str(KeyRing(Path(cluster.keys)).client_key))
     transport.auth_publickey(node.user, key)
     return transport, short[shown]
-
-
-def _stream(cluster: Cluster, node: Node, timeout: float, way: Way) -> socket.socket | paramiko.Channel:
-    inner = hop(cluster, node)
-    if inner is not None:
-        tunnel, _ = _login(cluster, inner, [inner.host_public_key], timeout, way)
-        return tunnel.open_channel("direct-tcpip", (node.private_address, PORT), ("127.0.0.1", 0), timeout=timeout)
-    if cluster.jump_host:
-        jump = Jump(cluster.jump_host, node.address, PORT, way.open_things)
-        way.jumps.append(jump)
-        return jump.socket
-    return way.open_things.enter_context(socket.create_connection((node.address, PORT), timeout=timeout))
 
 
 def _short(public_key: str) -> str:

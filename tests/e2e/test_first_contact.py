@@ -16,6 +16,7 @@ from im.providers.local import LocalProvider
 from im.ssh import connection
 from im.ssh.contact import reach
 from im.ssh.keys import KeyRing
+from im.ssh.verified import Tunnels
 
 pytestmark = pytest.mark.e2e_local
 
@@ -91,3 +92,14 @@ def test_a_connection_that_is_open_survives_the_new_key(cluster):
     connection.run(cluster, worker, ["true"])
     wait(lambda: reach(cluster, worker))
     assert connection.run(cluster, worker, ["hostname"]).stdout == b"worker-1\n"
+
+
+def test_many_questions_share_one_connection_to_the_front_end_and_a_new_one_follows_a_lost_one(cluster):
+    with Tunnels() as tunnels:
+        for name in ("worker-1", "worker-2"):
+            wait(lambda name=name: reach(cluster, cluster.node(name), tunnels=tunnels))
+        (first,) = tunnels._open.values()
+        first.close()
+        assert reach(cluster, cluster.node("worker-1"), tunnels=tunnels)
+        (second,) = tunnels._open.values()
+        assert second is not first
