@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from im.engine.evidence import keep_console
 from im.engine.journal import Journal, Move
@@ -54,7 +54,7 @@ class Policy:
             failed = [row for row in rows if row.name in self.given_up]
             working = [row for row in rows if row.state in UP and row.name not in self.given_up]
             if failed and len(working) < max(group.min_count, 1):
-                raise error_of(failed[0])
+                raise error_of(failed[0], others=failed[1:])
 
     def _judge(self, node: Node) -> None:
         keep_console(self._world, self._journal, node)
@@ -69,12 +69,13 @@ class Policy:
             raise error_of(node)
 
 
-def error_of(node: Node, hint: str = "the same command tries again") -> ImError:
-    """Return the error that a failed node stands for."""
+def error_of(node: Node, hint: str = "the same command tries again", others: Sequence[Node] = ()) -> ImError:
+    """Return the error that a failed node stands for; ``others`` have failed as well."""
     kinds: dict[str, type[ImError]] = {
         "ssh-timeout": SshError,
         SshError.code: SshError,
         NoCapacity.code: NoCapacity,
     }
     kind = kinds.get(node.reason, ProviderError)
-    return kind(node.message or "it failed", where=f"node {node.name}", hint=hint)
+    more = f"; {', '.join(other.name for other in others)} failed as well" if others else ""
+    return kind(f"{node.message or 'it failed'}{more}", where=f"node {node.name}", hint=hint)

@@ -1,10 +1,12 @@
 """What goes wrong in a cloud, and what we do about it."""
 
+from dataclasses import replace
+
 import pytest
 from engine_lab import cluster
 
 from im.errors import NoCapacity, NotPermitted, ProviderError, ProviderUnavailable, SshError, StoreError
-from im.plan.model import InfrastructureState, NodeState
+from im.plan.model import InfrastructureState, Instance, NodeState
 from im.providers.fake import Fault
 from im.store.repository import Store
 
@@ -234,6 +236,37 @@ def test_a_group_without_room_fails_and_says_what_the_cloud_said(lab):
         lab.deploy()
     assert lab.record.state is InfrastructureState.FAILED
     assert lab.servers == ["front-end"]
+
+
+def test_all_that_have_no_room_are_named(lab):
+    lab.behave(capacity=1)
+    with pytest.raises(NoCapacity, match="worker-2, worker-3 failed as well"):
+        lab.deploy(cluster(workers=3))
+
+
+def test_when_the_cloud_has_room_for_some_they_work_the_rest_is_named_and_the_same_command_continues(lab):
+    message = "no valid host was found (request req-7)"
+    create = lab.provider.create
+
+    def partly(specs):
+        if specs[0].group == "worker" and len(specs) > 2:
+            made = create(specs[:2])
+            refused = [Instance("", s.infrastructure, s.group, s.index, s.name, s.token, "error") for s in specs[2:]]
+            return (*made, *(replace(one, message=message) for one in refused))
+        return create(specs)
+
+    lab.provider.create = partly
+    record = lab.deploy(cluster(workers=4))
+    assert record.state is InfrastructureState.DEGRADED
+    assert record.message == f"worker-3 is failed: {message}; worker-4 is failed: {message}"
+    assert any("req-7" in line for line in lab.engine().why("demo"))
+    ids = {server.id for server in lab.provider.servers()}
+    lab.provider.create = create
+    assert lab.deploy(cluster(workers=4)).state is InfrastructureState.READY
+    assert ids < {server.id for server in lab.provider.servers()}
+    lab.engine().delete("demo")
+    assert lab.servers == []
+    assert lab.provider.infrastructures() == ()
 
 
 def test_when_there_is_room_again_the_same_command_continues(lab):
