@@ -9,8 +9,12 @@ done
 
 command -v apt-get > /dev/null || { echo "recipes need a Debian or Ubuntu image: there is no apt-get" >&2; exit 1; }
 # At its first boot cloud-init may change apt's sources and run apt: what it began it shall end, but not for ever.
+cloud_init_goes_on() {
+  [ -d /run/cloud-init ] && [ ! -e /run/cloud-init/result.json ] && [ ! -e /run/cloud-init/disabled ] &&
+    [ -d /run/systemd/system ] && systemctl is-enabled --quiet cloud-final.service
+}
 tries=0
-while [ -d /run/cloud-init ] && [ ! -e /run/cloud-init/result.json ] && [ ! -e /run/cloud-init/disabled ]; do
+while cloud_init_goes_on; do
   tries=$((tries + 1))
   [ "$tries" -lt 300 ] || { echo "cloud-init has not ended; going on without it" >&2; break; }
   sleep 1
