@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from im.providers.occi.model import Resource
@@ -21,21 +21,32 @@ class Memory:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._young: set[str] = set()
+        self._young: dict[str, None] = {}
         self._asked: set[tuple[str, Term]] = set()
         self._settled: dict[str, tuple[float, Resource]] = {}
 
     def made(self, id: str) -> None:  # noqa: A002
         """Take note of a server that was created here."""
-        self._young.add(id)
+        self._young[id] = None
 
     def is_young(self, id: str) -> bool:  # noqa: A002
         """Tell whether a server was created here and has not been seen running yet."""
         return id in self._young
 
+    def young(self, ids: Iterable[str]) -> list[str]:
+        """Return those of these that are young, the one that was looked at longest ago first."""
+        wanted = set(ids)
+        return [id_ for id_ in self._young if id_ in wanted]
+
+    def still_building(self, id: str) -> None:  # noqa: A002
+        """Take note that a young server was looked at in vain: the others come first next time."""
+        if id in self._young:
+            del self._young[id]
+            self._young[id] = None
+
     def runs(self, resource: Resource, *, settled: bool) -> None:
         """Take note of a server that was seen running, and whether there is nothing more to wait for."""
-        self._young.discard(resource.id)
+        self._young.pop(resource.id, None)
         if settled and not self.was_asked(resource.id, "stop"):
             self._settled.setdefault(resource.id, (self._now(), resource))
 
@@ -53,7 +64,7 @@ class Memory:
 
     def asked(self, id: str, term: Term) -> None:  # noqa: A002
         """Take note of an action that was requested."""
-        self._young.discard(id)
+        self._young.pop(id, None)
         self._asked.discard((id, _OTHER[term]))
         self._asked.add((id, term))
 

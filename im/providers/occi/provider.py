@@ -60,9 +60,10 @@ class OcciProvider:
         """Return the servers with our mark: one request where the site lists states, else one more for each of ours."""
         marked = [one for one in self._marked() if infrastructure in {None, one.mark.infrastructure}]
         known = [one._replace(resource=self._memory.settled(one.resource.id) or one.resource) for one in marked]
-        whole = self._whole(known)
+        whole, waiting = self._looked_at(known)
         volumes = self._volumes.listing() if any(_has_volumes(one.resource) for one in whole) else ()
-        return tuple(self._instance(one, volumes) for one in whole)
+        instances = [self._instance(one, volumes) for one in whole]
+        return (*instances, *(_of_mark(one.mark, one.resource.id) for one in waiting))
 
     def infrastructures(self) -> tuple[str, ...]:
         """Return the ids of all infrastructures that have servers, networks or volumes here."""
@@ -152,9 +153,33 @@ class OcciProvider:
         whole = ((shown.get(one.resource.location, one.resource), one.mark) for one in marked)
         return tuple(_Marked(resource, mark) for resource, mark in whole if STATE in resource.attributes)
 
+    def _looked_at(self, marked: Sequence[_Marked]) -> tuple[Sequence[_Marked], Sequence[_Marked]]:
+        """The same servers with their states, and those whose turn did not come.
+
+        New servers without a state are asked about one by one, then two, four, until one is still being built: to
+        look at all of them again and again would keep the site from building them.
+        """
+        short = {one.resource.id: one for one in marked if STATE not in one.resource.attributes}
+        young = [short[id_] for id_ in self._memory.young(short)]
+        whole = [*self._whole([one for one in marked if one not in young])]
+        size = 1
+        while young:
+            batch, young = self._whole(young[:size]), young[size:]
+            whole += batch
+            if building := [one.resource.id for one in batch if not self._is_active(one.resource)]:
+                for id_ in building:
+                    self._memory.still_building(id_)
+                break
+            size *= 2
+        return whole, young
+
+    def _is_active(self, resource: Resource) -> bool:
+        return status_of(resource, self._client.site.dialect) == "active"
+
     def _instance(self, one: _Marked, volumes: Sequence[Resource]) -> Instance:
         instance = instance_of(one.resource, one.mark, self._client.site.dialect)
-        if instance.status == "stopped" and self._memory.is_young(instance.id):
+        silent = self._client.site.dialect.silent_building
+        if silent and instance.status == "stopped" and self._memory.is_young(instance.id):
             instance = replace(instance, status="building")
         elif instance.status == "active":
             self._memory.runs(one.resource, settled=bool(instance.private_address))
@@ -169,8 +194,7 @@ class OcciProvider:
             return ProviderError(error.message, where=error.where, hint=hint)
         except ProviderError as error:
             return error
-        if self._client.site.dialect.silent_building:
-            self._memory.made(made.id)
+        self._memory.made(made.id)
         return made
 
     def _created(

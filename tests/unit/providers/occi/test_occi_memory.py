@@ -59,6 +59,14 @@ def test_a_server_is_young_until_it_runs_or_something_is_asked_of_it(memory):
     assert not memory.is_young("2")
 
 
+def test_who_was_looked_at_in_vain_goes_behind_the_others(memory):
+    for id_ in "123":
+        memory.made(id_)
+    memory.still_building("1")
+    memory.still_building("9")
+    assert memory.young(["1", "2", "3", "4"]) == ["2", "3", "1"]
+
+
 def test_the_last_action_is_what_was_asked(memory):
     memory.asked("1", "stop")
     assert memory.was_asked("1", "stop")

@@ -116,8 +116,9 @@ def test_a_size_that_the_site_does_not_tell_comes_from_the_settings(toy, monkeyp
 def test_a_listing_asks_for_the_details_of_ours_only(toy):
     for n in range(10):
         toy.things[f"compute/x{n}"] = Thing("compute", f"x{n}", {"occi.core.title": f"web-{n}"}, [], "active")
+    make(toy).create(SPECS[:2])
     provider = make(toy)
-    provider.create(SPECS[:2])
+    assert provider.catalog()
     toy.server.seen.clear()
     assert len(provider.list("1a2b")) == 2
     details = sorted(f"GET /compute/{server.id}" for server in toy.servers() if server.id.startswith("compute"))
@@ -130,9 +131,37 @@ def test_a_server_that_has_settled_is_not_looked_at_every_time(toy):
     first, second = toy.servers()
     first.state, second.state = "active", "inactive"
     provider.list()
+    provider.list()
     toy.server.seen.clear()
     assert [one.status for one in provider.list()] == ["active", "building"]
     assert toy.server.lines() == ["GET /compute/", f"GET /compute/{second.id}"]
+
+
+def test_new_servers_are_looked_at_until_one_is_still_being_built(toy):
+    toy.build_looks = 99
+    provider = make(toy)
+    provider.create(SPECS)
+    asked = []
+    for _ in range(5):
+        toy.server.seen.clear()
+        assert [one.status for one in provider.list()] == ["building"] * 5
+        asked.append(toy.server.lines()[1:])
+    assert sorted(line for lines in asked for line in lines) == sorted(
+        f"GET /compute/{one.id}" for one in toy.servers()
+    )
+    for server in toy.servers():
+        server.state = "active"
+    assert [one.status for one in provider.list()] == ["active"] * 5
+
+
+def test_one_that_never_comes_does_not_hide_the_others(toy):
+    toy.build_looks = 99
+    provider = make(toy)
+    provider.create(SPECS)
+    for server in toy.servers()[1:]:
+        server.state = "active"
+    provider.list()
+    assert sorted(one.status for one in provider.list()) == ["active"] * 4 + ["building"]
 
 
 def test_a_settled_server_that_is_gone_is_seen_at_once(toy):
