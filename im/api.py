@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from im.jobs.launch import MpiOptions
     from im.jobs.shell import ShellOptions
     from im.jobs.stock import Stocked
+    from im.jobs.sweep.request import Sweep
     from im.providers.base import Provider
     from im.sources.load import Reading
     from im.store.repository import InfrastructureRecord, Store
@@ -348,14 +349,14 @@ class LocalManager:
 
         return run(self.cluster(name), container, forget=forget, emit=self.emit)
 
-    def shell(
+    def shell_command(
         self, name: str, node: str | None, image: str, words: Sequence[str], **options: Unpack[ShellOptions]
-    ) -> int:
-        """Run a shell, or ``words``, in a container on a node, with our standard streams; return its code."""
-        from im.jobs.shell import shell
+    ) -> list[str]:
+        """Make an image ready, and return the words of the command that runs a shell, or ``words``, in a container."""
+        from im.jobs.shell import shell_command
 
         cluster = self.cluster(name)
-        return shell(cluster, self._node(name, node, cluster), image, words, emit=self.emit, **options)
+        return shell_command(cluster, self._node(name, node, cluster), image, words, emit=self.emit, **options)
 
     def images(self, name: str) -> Sequence[Stocked]:
         """Return the container images that are ready on a sub-cluster."""
@@ -374,6 +375,50 @@ class LocalManager:
         from im.jobs.stock import remove
 
         return remove(self.cluster(name), image, engine)
+
+    def sweep_start(self, name: str, sweep: Sweep, params: Path) -> str:
+        """Start a scan over the points of a file and return its id. Raises ``InputError``, ``JobError``."""
+        from im.jobs.sweep import client, points
+
+        client.create(self.cluster(name), sweep, points.read(params), emit=self.emit)
+        return sweep.identifier
+
+    def sweep_follow(self, name: str, sweep: str) -> bool:
+        """Wait for the end of a scan and tell how it goes; return whether all points are done."""
+        from im.jobs.sweep import client
+
+        return client.successful(client.follow(self.cluster(name), sweep, emit=self.emit))
+
+    def sweep_resume(self, name: str, sweep: str, *, failed: bool = False) -> None:
+        """Run what was never run or lost; with ``failed`` what failed."""
+        from im.jobs.sweep import client
+
+        client.start(self.cluster(name), sweep, failed=failed)
+
+    def sweep_status(self, name: str, sweep: str | None = None) -> list[Mapping[str, object]]:
+        """Return how a scan stands, or all of a sub-cluster."""
+        from im.jobs.sweep import client
+
+        cluster = self.cluster(name)
+        return [client.ask(cluster, each, "status") for each in ([sweep] if sweep else client.identifiers(cluster))]
+
+    def sweep_output(self, name: str, sweep: str, point: int) -> tuple[bytes, bytes]:
+        """Return what a point wrote on standard output and error."""
+        from im.jobs.sweep import client
+
+        return client.output(self.cluster(name), sweep, point)
+
+    def sweep_collect(self, name: str, sweep: str, target: Path) -> None:
+        """Copy a table of all points and what they made to a folder of this machine."""
+        from im.jobs.sweep import client
+
+        client.collect(self.cluster(name), sweep, target)
+
+    def sweep_cancel(self, name: str, sweep: str) -> None:
+        """End a scan; what is done stays."""
+        from im.jobs.sweep import client
+
+        client.cancel(self.cluster(name), sweep)
 
     def _node(self, name: str, node: str | None, cluster: Cluster | None = None) -> Node:
         cluster = cluster or self.cluster(name)

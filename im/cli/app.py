@@ -12,7 +12,8 @@ from im.errors import ImError, TemplateError
 
 COMMANDS = (
     "deploy", "validate", "template", "plan", "list", "show", "inventory", "scale", "stop", "start", "ssh",
-    "ssh-config", "exec", "put", "get", "mpi", "batch", "logs", "events", "why", "delete", "gc", "providers", "version",
+    "ssh-config", "exec", "put", "get", "mpi", "shell", "image", "batch", "sweep", "logs", "events", "why", "delete",
+    "gc", "providers", "version",
 )  # fmt: skip
 
 EPILOG = """\b

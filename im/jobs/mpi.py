@@ -67,8 +67,9 @@ def perform(
     _stage(cluster, launch)
     placed = ", ".join(f"{share.node} {share.ranks}" for share in launch.shares)
     tell("started", "job-started", f"{launch.job.ranks} ranks ({placed}) in {launch.folder}")
-    folder, control = shlex.quote(launch.folder), shlex.quote(launch.control)
-    line = f"mkdir -p {folder} {shlex.quote(launch.start)} && exec python3 {control}/supervisor.py run {control}"
+    control = shlex.quote(launch.control)
+    made = launch.start if launch.start.startswith(launch.folder) else launch.folder
+    line = f"mkdir -p {shlex.quote(made)} && exec python3 {control}/supervisor.py run {control}"
     prefix = connection.command(cluster, cluster.front_end, user=cluster.user)
     code = attend([*prefix, "--", line], stdout=stdout, stderr=stderr, limit=limit, stop=stop)
     result = _outcome(cluster, launch, code)

@@ -6,9 +6,11 @@ import json
 import shlex
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING
 
 from im.errors import JobError
+from im.jobs.credentials import account, registry_of
 from im.jobs.engines import Inside
 from im.jobs.remote import source
 from im.jobs.teller import Teller
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from im.jobs.facts import ClusterFacts
     from im.jobs.images import Image
     from im.plan.model import Cluster, Node
+
+AT_ONCE = 16
+"""Nodes that fetch an image from the shared home or the registry at the same time."""
 
 _CHUNK = 1 << 20
 
@@ -37,11 +42,16 @@ def ensure(
     Each node that keeps images of its own gets it; the front-end always does. Raises :class:`im.errors.JobError`.
     """
     tell = Teller(emit, cluster.infrastructure, "job", image.container, "image")
-    records = [
-        facts.images.get(name) or _make(cluster, place, request(facts, engine, image, name), image, tell)
-        for place, name in names(cluster, engine, image, nodes).items()
-    ]
-    return records[0]
+
+    def ready(place: str) -> Record:
+        name = record_name(engine, image, place)
+        return facts.images.get(name) or _make(cluster, place, request(facts, engine, image, place), image, tell)
+
+    first, *others = names(cluster, engine, image, nodes)
+    record = ready(first)
+    with ThreadPoolExecutor(max(1, min(len(others), AT_ONCE))) as pool:
+        list(pool.map(ready, others))
+    return record
 
 
 def known_mpi(record: Record) -> dict[str, str]:
@@ -75,15 +85,16 @@ def record_name(engine: ContainerEngine, image: Image, node: str) -> str:
     return "-".join(parts)
 
 
-def request(facts: ClusterFacts, engine: ContainerEngine, image: Image, name: str) -> dict[str, object]:
+def request(facts: ClusterFacts, engine: ContainerEngine, image: Image, place: str) -> dict[str, object]:
     """Return what :mod:`im.jobs.remote.prepare` is asked for; paths are relative to the home."""
     return {
-        "record": f".im/images/{name}.json",
+        "record": f".im/images/{record_name(engine, image, place)}.json",
         "archive": archive_path(image),
         "size": image.archive.stat().st_size if image.archive else 0,
         "keep": engine.per_node,
         "steps": steps(facts, engine, image),
         "discard": engine.discard(image),
+        "account": registry_of(image.reference) if image.kind == "registry" else "",
         "look": look(facts, engine, image),
         "facts": {
             "image": image.reference,
@@ -91,6 +102,7 @@ def request(facts: ClusterFacts, engine: ContainerEngine, image: Image, name: st
             "engine": engine.name,
             "container": image.container,
             "kind": image.kind,
+            "node": place if engine.per_node else "",
         },
     }
 
@@ -123,7 +135,7 @@ def _prepare(cluster: Cluster, node: Node, wanted: Mapping[str, object], image: 
     ) as process:
         if image.archive and process.stdin:
             _upload(image.archive, process.stdin, tell)
-        output, errors = process.communicate()
+        output, errors = process.communicate(None if image.archive else account(image.reference).encode())
     if process.returncode == 255:
         raise ssh_error(node, errors)
     if process.returncode:

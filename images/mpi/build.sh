@@ -7,7 +7,8 @@
 # only what they need to run, each as /usr/local/bin/PROGRAM. Needs mmdebstrap; no compiler, no root (but subordinate ids), no Docker.
 # Made once: the archive is kept in $IM_HOME/cache/images, and comes from there while script, programs and settings stay the same.
 #
-# Settings (environment): PACKAGES  more packages for the image, comma-separated
+# Settings (environment): MPI       openmpi (default) or mpich
+#                         PACKAGES  more packages for the image, comma-separated
 #                         SUITE     Debian suite; default: this machine's
 #                         SOURCES   apt source file; default: this machine's own
 set -eu
@@ -19,6 +20,12 @@ out=$1
 shift
 [ $# -gt 0 ] || set -- "$here/mpi_hello.c"
 
+mpi=${MPI:-openmpi}
+case $mpi in
+    openmpi) runtime=openmpi-bin compiler=libopenmpi-dev ;;
+    mpich) runtime=mpich compiler=libmpich-dev,bash,coreutils,sed ;; # its mpicc is a script
+    *) echo "build.sh: MPI=$mpi: it is openmpi or mpich" >&2; exit 2 ;;
+esac
 suite=${SUITE:-$(. /etc/os-release && echo "${VERSION_CODENAME:?this system has no VERSION_CODENAME, set SUITE}")}
 sources=${SOURCES:-}
 for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list.d/ubuntu.sources /etc/apt/sources.list; do
@@ -27,8 +34,8 @@ done
 [ -n "$sources" ] || { echo "build.sh: no apt sources found; name a file with SOURCES=" >&2; exit 2; }
 
 cache=${IM_HOME:-${XDG_DATA_HOME:-$HOME/.local/share}/im}/cache/images
-key=$({ echo "$suite ${PACKAGES:-}"; cat "$0" "$sources" "$@"; } | sha256sum | cut -c1-16)
-image=$cache/mpi-$suite-$key.tar
+key=$({ echo "$suite $mpi ${PACKAGES:-}"; cat "$0" "$sources" "$@"; } | sha256sum | cut -c1-16)
+image=$cache/$mpi-$suite-$key.tar
 
 logged() { "$@" > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
 
@@ -47,17 +54,17 @@ build() {
 
     echo "build.sh: compiling in a throw-away $suite" >&2
     # shellcheck disable=SC2016,SC2086  # $1 is the hook's; $slim is a list
-    logged mmdebstrap --variant=extract --format=null --include=gcc,libc6-dev,libopenmpi-dev $slim \
+    logged mmdebstrap --variant=extract --format=null --include=gcc,libc6-dev,$compiler $slim \
         --aptopt='Acquire::Languages "none"' \
         --extract-hook='mkdir -p "$1/src" "$1/out"' \
         --extract-hook="sync-in $work/src /src" \
-        --extract-hook='set -e; cd "$1/src"; for c in *.c; do chroot "$1" mpicc.openmpi -O2 -Wall -o "/out/${c%.c}" "/src/$c" -lm; done' \
+        --extract-hook='set -e; cd "$1/src"; for c in *.c; do chroot "$1" mpicc.'"$mpi"' -O2 -Wall -o "/out/${c%.c}" "/src/$c" -lm; done' \
         --extract-hook="sync-out /out $work/bin" \
         "$suite" /dev/null "$sources"
 
     echo "build.sh: making the image" >&2
     # shellcheck disable=SC2016,SC2086
-    logged mmdebstrap --variant=essential --format=tar --include="openmpi-bin${PACKAGES:+,$PACKAGES}" $slim \
+    logged mmdebstrap --variant=essential --format=tar --include="$runtime${PACKAGES:+,$PACKAGES}" $slim \
         --aptopt='Acquire::Languages "none"' \
         --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
         --setup-hook='printf "Package: usrmerge\nPin: version *\nPin-Priority: -1\n" > "$1/etc/apt/preferences.d/no-usrmerge"' \

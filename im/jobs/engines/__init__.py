@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from im.errors import InputError
 from im.jobs.engines.base import LOADED, ContainerEngine, Inside, Mount, Steps
 from im.jobs.engines.docker import Docker, Podman
+from im.jobs.engines.lxc import Lxc
 from im.jobs.engines.udocker import Udocker
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "LOADED", "ContainerEngine", "Inside", "Mount", "Steps", "choose"]
 
-ENGINES: Mapping[str, ContainerEngine] = {engine.name: engine for engine in (Udocker(), Docker(), Podman())}
+ENGINES: Mapping[str, ContainerEngine] = {engine.name: engine for engine in (Udocker(), Docker(), Podman(), Lxc())}
 
 
 def choose(wanted: str, available: Sequence[str]) -> ContainerEngine:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 Steps = tuple[tuple[str, ...], ...]
 
+PASSED = "OMPI_|PMIX_|ORTE_|OPAL_|PRTE_|PMI_|HYDRA_|HYDI_|MPI|IM_"
+"""Beginnings of the variables by which launchers speak to ranks: a regular expression."""
+
 LOADED = "{loaded}"
 """In a step: what the first step, a ``load``, called the image."""
 
@@ -31,7 +34,7 @@ class Inside:
     """What a process in a container must have.
 
     ``home``: the user's, mounted where it is on the node. ``folder``: where the program starts. ``user``: a name or
-    id of the image, "" = the user who runs the job. ``terminal``: standard input is a terminal.
+    id of the image, "" = the user who runs the job. ``attached``: it reads standard input; ``terminal``: from a person.
     """
 
     container: str
@@ -39,6 +42,7 @@ class Inside:
     folder: str
     mounts: tuple[Mount, ...] = ()
     user: str = ""
+    attached: bool = False
     terminal: bool = False
 
 

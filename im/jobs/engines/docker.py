@@ -5,12 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from im.jobs.engines.base import LOADED, Inside, Steps
+from im.jobs.engines.base import LOADED, PASSED, Inside, Steps
 
 if TYPE_CHECKING:
     from im.jobs.images import Image
 
-_PASSED = "OMPI_|PMIX_|ORTE_|OPAL_|PRTE_|PMI_|HYDRA_|HYDI_|MPI|IM_"
 _FILES = ("/etc/passwd", "/etc/group", "/etc/hosts")
 _SHARED = ("/tmp", "/dev/shm")  # noqa: S108
 _SPACES = "--network=host --ipc=host --pid=host --uts=host --security-opt seccomp=unconfined"
@@ -45,9 +44,9 @@ class Docker:
         """Share the node's namespaces: MPI's ranks find each other by address, process id and shared memory."""
         shared = [f"{at}:{at}" for at in (inside.home, *_SHARED)] + [f"{at}:{at}:ro" for at in _FILES]
         volumes = shlex.join(word for mount in [*shared, *map(str, inside.mounts)] for word in ("-v", mount))
-        names = f"$(env | sed -nE 's/^(({_PASSED})[A-Za-z0-9_]*|HOME|USER|TERM)=.*/-e \\1/p') $IM_JOB_ENV"
+        names = f"$(env | sed -nE 's/^(({PASSED})[A-Za-z0-9_]*|HOME|USER|TERM)=.*/-e \\1/p') $IM_JOB_ENV"
         user = f"--user={shlex.quote(inside.user)}" if inside.user else self.myself
-        terminal = "-it" if inside.terminal else ""
+        terminal = "-it" if inside.terminal else "-i" if inside.attached else ""
         options = (
             f'--rm {terminal} --entrypoint= --label "im.job=$IM_JOB" {user} {self.rights} {_SPACES} {volumes} {names}'
         )

@@ -2,6 +2,7 @@
 
 ``prepare.py REQUEST`` with a JSON object: ``record`` (a file below the home; if it is there, all is done), ``archive``
 (a file below the home, or ""; its ``size`` bytes come on stdin unless it is there), ``keep`` (the archive stays),
+``account`` (a registry whose account, ``user:password`` in base64, comes on stdin instead of an archive; or ""),
 ``steps`` and ``discard`` (command lines), ``look`` (a command line that tells about the image in lines of "KEY VALUE",
 or nothing), ``facts`` (what the record shall hold besides). Prints the record as one JSON object, exit code 0; or an
 object with ``error``, exit code 1.
@@ -37,9 +38,27 @@ def receive(path: Path, size: int) -> None:
     part.rename(path)
 
 
-def perform(steps: list[list[str]], scratch: Path) -> None:
+def keep_account(host: str, auth: str, scratch: Path) -> dict[str, str]:
+    """Write the account where each engine looks for it while the steps run; return the variables that say where."""
+    if not auth:
+        return {}
+    names = [host, f"https://{host}", f"http://{host}"]
+    if host == "docker.io":
+        names += ["https://index.docker.io/v1/", "https://registry-1.docker.io"]
+    accounts = {name: {"auth": auth, "email": ""} for name in names}
+    for name, content in (("config.json", {"auths": accounts}), ("keystore", accounts)):
+        with os.fdopen(os.open(scratch / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(content, file)
+    return {
+        "REGISTRY_AUTH_FILE": str(scratch / "config.json"),
+        "DOCKER_CONFIG": str(scratch),
+        "UDOCKER_KEYSTORE": str(scratch / "keystore"),
+    }
+
+
+def perform(steps: list[list[str]], scratch: Path, variables: dict[str, str]) -> None:
     """Run the steps in their order; what the first one loaded may be a word of the others."""
-    environment = {**os.environ, "TMPDIR": str(scratch)}
+    environment = {**os.environ, "TMPDIR": str(scratch), **variables}
     loaded = ""
     for step in steps:
         line = [word.replace(LOADED, loaded) for word in step]
@@ -83,11 +102,12 @@ def prepare(request: dict[str, Any]) -> None:
     scratch = record.with_suffix(".tmp")
     discard(request["discard"])
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
+    scratch.mkdir(mode=0o700)
     try:
         if archive:
             receive(archive, request["size"])
-        perform(request["steps"], scratch)
+        host = request["account"]
+        perform(request["steps"], scratch, keep_account(host, sys.stdin.read(), scratch) if host else {})
         if archive and not request["keep"]:
             archive.unlink()
     except Failed:

@@ -198,6 +198,7 @@ class Mail:
         marks = {"IM_JOB": job["id"], "IM_JOB_ENV": ""}
         self.enter = ["env", *(f"{name}={value}" for name, value in marks.items()), *job["enter"], "/bin/sh", "-c"]
         self.over = threading.Event()
+        self.under_way: list[threading.Thread] = []
 
     def start(self) -> None:
         """Begin to look for letters."""
@@ -209,7 +210,16 @@ class Mail:
             for letter in self.folder.glob("*.go"):
                 node, _, command = letter.read_text().partition("\n")
                 taken = letter.rename(letter.with_suffix(".taken"))
-                threading.Thread(target=self._deliver, args=(taken, node, command), daemon=True).start()
+                delivery = threading.Thread(target=self._deliver, args=(taken, node, command), daemon=True)
+                delivery.start()
+                self.under_way.append(delivery)
+
+    def finish(self, patience: float) -> None:
+        """Take no more letters; what runs on the nodes ends by itself, if it can, when its launcher has."""
+        self.over.set()
+        until = time.monotonic() + patience
+        for delivery in self.under_way:
+            delivery.join(max(0.0, until - time.monotonic()))
 
     def _deliver(self, letter: Path, node: str, command: str) -> None:
         line = [*self.agent, node, "--", shlex.join([*self.enter, command])]
@@ -297,7 +307,7 @@ def run(folder: Path) -> int:
     except OSError as error:
         status["error"] = f"cannot start {job['argv'][0]}: {error.strerror}"
     finally:
-        mail.over.set()
+        mail.finish(grace if status.get("reason") == "exit" else 0)
         status["left"] = wards.dismiss()
         errors.finish()
         new = folder / "status.json.new"

@@ -12,7 +12,7 @@ from im.jobs.engines import ENGINES, LOADED, Inside, Mount, choose
 from im.jobs.engines.udocker import udocker_reference
 from im.jobs.images import Image
 
-UDOCKER, DOCKER, PODMAN = ENGINES["udocker"], ENGINES["docker"], ENGINES["podman"]
+UDOCKER, DOCKER, PODMAN, LXC = (ENGINES[name] for name in ("udocker", "docker", "podman", "lxc"))
 INSIDE = Inside("im-1", "/home/hpc", "/home/hpc/jobs/1", (Mount("/usr", "/usr"), Mount("/a b", "/data")))
 
 
@@ -109,9 +109,26 @@ def test_a_rank_in_docker_shares_the_namespaces_of_its_node_and_is_not_root():
         assert flag in line
 
 
+def test_lxc_unpacks_an_image_and_names_containers_after_the_job():
+    (step,) = LXC.prepare(image("oci"), "/a.tar", "")
+    assert step[-2:] == ("/a.tar", "/var/lib/im/lxc/im-abababababababab")
+    assert 'lxc-execute -n "im-$IM_JOB-$$"' in LXC.run(INSIDE)[2]
+    assert "'^im-j1-'" in LXC.clean("j1")[2]
+
+
+def test_lxc_pulls_without_telling_anybody_an_account():
+    (step,) = LXC.prepare(image("registry", "http://r:5000/lab/mpi"), "", "")
+    assert step[-3:] == ("r:5000/lab/mpi", "--src-tls-verify=false", "/var/lib/im/lxc/im-abababababababab")
+
+
+def test_lxc_writes_blanks_in_paths_as_its_mount_table_wants_them():
+    assert "'lxc.mount.entry=/a\\040b data none rbind,rw,create=dir 0 0'" in LXC.run(INSIDE)[2]
+
+
 def test_another_user_may_be_asked_for():
-    for engine in ENGINES.values():
+    for engine in (UDOCKER, DOCKER, PODMAN):
         assert "--user=root" in engine.run(replace(INSIDE, user="root"))[2]
+    assert LXC.run(replace(INSIDE, user="root"))[2].startswith("user=root;")
 
 
 def test_podman_takes_the_words_of_docker_but_needs_no_root():

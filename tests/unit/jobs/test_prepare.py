@@ -25,6 +25,7 @@ def request(*scripts, archive="", size=0, keep=False):
         "keep": keep,
         "steps": [["sh", "-c", script, "sh", prepare.LOADED] for script in scripts],
         "discard": [["sh", "-c", "echo discard >> ~/log"]],
+        "account": "",
         "look": [],
         "facts": {"image": "mpi.tar"},
     }
@@ -48,6 +49,15 @@ def test_steps_run_in_order_and_may_use_what_the_first_called_the_image(home):
     assert (code, answer) == (0, {"image": "mpi.tar", "mpi": {}})
     assert (home / "result").read_text() == "lab/mpi:1\n"
     assert json.loads((home / ".im/images/im-1.json").read_text()) == answer
+
+
+def test_an_account_is_there_for_the_steps_alone_and_for_nobody_else(home):
+    seen = "cat $REGISTRY_AUTH_FILE $DOCKER_CONFIG/config.json $UDOCKER_KEYSTORE > ~/seen"
+    mode = "stat -c %a $UDOCKER_KEYSTORE > ~/mode"
+    assert run(home, request(seen, mode) | {"account": "ghcr.io"}, b"dTpw")[0] == 0
+    assert (home / "seen").read_text().count('"https://ghcr.io": {"auth": "dTpw"') == 3
+    assert (home / "mode").read_text() == "600\n"
+    assert sorted(path.name for path in (home / ".im/images").iterdir()) == ["im-1.json", "im-1.lock"]
 
 
 def test_what_a_look_into_the_image_tells_becomes_part_of_the_record(home):
