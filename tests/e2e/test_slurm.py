@@ -16,15 +16,14 @@ pytestmark = pytest.mark.e2e_local
 class User:
     """Somebody with an account, at a shell of the front-end."""
 
-    def __init__(self, subcluster, name, image):
-        self.subcluster, self.name, self.image = subcluster, name, image
+    def __init__(self, cluster, name, image):
+        self.cluster, self.name, self.image = cluster, name, image
 
     def do(self, script, node="frontend"):
         """Run a script in the user's home; ``$I`` is the image. Return exit code, output and errors."""
-        cluster = self.subcluster.cluster
         line = ["su", "-", self.name, "-c", "bash -s"]
         text = f"I={self.image}\n{script}\n".encode()
-        done = connection.run(cluster, cluster.node(node), line, user="root", stdin=text, timeout=180)
+        done = connection.run(self.cluster, self.cluster.node(node), line, user="root", stdin=text, timeout=180)
         return done.status, done.stdout.decode(), done.stderr.decode()
 
     def record(self, container):
@@ -33,7 +32,7 @@ class User:
         while True:
             found = json.loads(self.do(f"im-batch acct --json {container}")[1])
             if found:
-                return found[0]
+                return found[-1]
             assert time.monotonic() < limit, "no record was written"
             time.sleep(0.3)
 
@@ -48,12 +47,12 @@ def image(batch_cluster, mpi_image):
 
 @pytest.fixture(scope="session")
 def ann(batch_cluster, image):
-    return User(batch_cluster, "ann", image)
+    return User(batch_cluster.cluster, "ann", image)
 
 
 @pytest.fixture(scope="session")
 def ben(batch_cluster, image):
-    return User(batch_cluster, "ben", image)
+    return User(batch_cluster.cluster, "ben", image)
 
 
 def test_the_nodes_have_the_processors_and_the_memory_that_they_were_given(ann):
@@ -85,7 +84,7 @@ def test_the_client_submits_and_attends_a_container(batch_cluster, mpi_image):
     assert process.returncode == 5, errors
     assert output.startswith("from worker-")
     listing = batch_cluster.client("batch", "ps", batch_cluster.name, "--all", "--json").communicate(timeout=60)[0]
-    assert [(row["name"], row["status"]) for row in json.loads(listing)] == [("mine", "Exited (5)")]
+    assert ("mine", "Exited (5)") in [(row["name"], row["status"]) for row in json.loads(listing)]
 
 
 def test_mounts_show_what_was_given_and_read_only_ones_stay_as_they_are(ann):
@@ -149,7 +148,8 @@ def test_after_a_kill_nothing_is_left_and_everything_is_counted(ann, batch_clust
     identifier = started(ann, "setsid sleep 4242 & touch started; while :; do :; done", "--name lost")
     time.sleep(1)
     job = ann.do(f"cat .im/batch/{identifier}/job")[1]
-    ann.do(f"scancel --signal=KILL --full {job}")
+    for node in ("worker-1", "worker-2"):
+        batch_cluster.on(node, "pkill -KILL -u ann")
     record = ann.record("lost")
     assert (record["code"], record["state"]) == (137, "FAILED")
     assert record["cpu_seconds"] > 0.7
@@ -168,15 +168,14 @@ def test_rm_forgets_a_container_and_its_output(ann):
 
 
 def test_fault_1_a_set_user_id_program_of_root_gives_no_rights_in_a_container(ann, batch_cluster):
-    batch_cluster.on("frontend", "cp /usr/bin/id /home/ann/rootid; chmod 4755 /home/ann/rootid")
-    assert "euid=0" in ann.do("./rootid")[1]  # it does outside
-    code, output, errors = ann.do(
-        "im-batch run -v $HOME:/mine $I sh -c '/mine/rootid; grep NoNewPrivs /proc/self/status'"
-    )
-    batch_cluster.on("frontend", "rm /home/ann/rootid")
-    assert code == 0, errors
-    assert "euid=0" not in output
-    assert "NoNewPrivs:\t1" in output
+    """The kernel's own word counts: proot would make up any user id for a program that asks."""
+    prepare = "cp /usr/bin/cat rootcat; chmod 4755 rootcat; echo hidden > secret; chmod 600 secret"
+    batch_cluster.on("frontend", f"cd /home/ann; {prepare}")
+    tries = "./rootcat /proc/self/status | grep -E '^(Uid|NoNewPrivs)'; ./rootcat secret"
+    assert "\t0\t0\t" in ann.do(tries)[1]  # outside it works
+    _, output, errors = ann.do(f'im-batch run -v $HOME:/mine -w /mine $I sh -c "{tries}"')
+    batch_cluster.on("frontend", "cd /home/ann; rm rootcat secret")
+    assert output == "Uid:\t3001\t3001\t3001\t3001\nNoNewPrivs:\t1\n", errors
 
 
 def test_fault_2_a_folder_whose_name_only_begins_like_the_users_home_cannot_be_mounted(ann, batch_cluster):
@@ -293,7 +292,7 @@ def test_a_sub_cluster_grows_while_jobs_run_on_it(ann, batch_cluster):
     with LocalManager(batch_cluster.settings) as im:
         im.scale(batch_cluster.name, {"worker": 3})
         assert ann.do("sinfo -hN -o %N")[1].split() == ["worker-1", "worker-2", "worker-3"]
-        code, output, errors = User(batch_cluster, batch_cluster.cluster.user, "").do("srun -w worker-3 hostname")
+        code, output, errors = User(ann.cluster, ann.cluster.user, "").do("srun -w worker-3 hostname")
         assert (code, output) == (0, "worker-3\n"), errors
         assert identifier in ann.do("im-batch ps | grep Running")[1]
         ann.do(f"im-batch rm --force {identifier}")

@@ -69,6 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
         if error.hint:
             print(f"  next: {error.hint}", file=sys.stderr)  # noqa: T201
         return OUR_FAULT
+    except OSError as error:
+        print(f"im-batch: {error.filename or ''}: {(error.strerror or str(error)).lower()}", file=sys.stderr)  # noqa: T201
+        return OUR_FAULT
     except KeyboardInterrupt:
         return 130
 

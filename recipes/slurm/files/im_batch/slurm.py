@@ -54,7 +54,7 @@ def fields(text: str) -> dict[str, str]:
     {'JobId': '7', 'JobName': 'a b', 'ExitCode': '0:9'}
     """
     parts = re.split(r"(?:^|\s)([A-Z][A-Za-z:/]*)=", text.strip())
-    return dict(zip(parts[1::2], parts[2::2]))  # noqa: B905 - Python 3.9
+    return dict(zip(parts[1::2], (value.strip() for value in parts[2::2])))  # noqa: B905 - Python 3.9
 
 
 def exit_code(job: dict[str, str]) -> int:

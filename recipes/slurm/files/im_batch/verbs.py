@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -85,19 +86,24 @@ def _sbatch(wanted: Wanted, folder: Path) -> list[str]:
 
 
 def mine() -> list[Container]:
-    """Return this user's containers, the oldest first."""
-    found = [_read(folder) for folder in places.containers().glob("*") if (folder / "job").is_file()]
+    """Return this user's containers, the oldest first. A folder that somebody spoilt is none."""
+    found = []
+    for folder in places.containers().glob("*"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(_read(folder))
     return sorted(found, key=lambda each: each.created)
 
 
 def _read(folder: Path) -> Container:
-    result = folder / "result.json"
+    result = None
+    with contextlib.suppress(OSError, ValueError):
+        result = json.loads((folder / "result.json").read_text())
     return Container(
         folder,
         json.loads((folder / "container.json").read_text()),
         int((folder / "job").read_text()),
         (folder / "job").stat().st_mtime,
-        json.loads(result.read_text()) if result.is_file() else None,
+        result if isinstance(result, dict) else None,
     )
 
 
@@ -114,8 +120,9 @@ def find(text: str) -> Container:
 
 def ended(container: Container) -> int | None:
     """Return the exit code of a container, None while it has none. A job that was killed outright left none itself."""
-    if (container.folder / "result.json").is_file():
-        return int(_read(container.folder).result["code"])  # type: ignore[index]
+    result = _read(container.folder).result
+    if result is not None:
+        return int(result["code"])
     known = slurm.show(container.job)
     if known:
         return slurm.exit_code(known) if known.get("JobState") in slurm.OVER else None
