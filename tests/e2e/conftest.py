@@ -124,6 +124,19 @@ def batch_cluster(new_home) -> Iterator[SubCluster]:
                 im.delete(name)
 
 
+@pytest.fixture(scope="session")
+def engine_cluster(new_home) -> Iterator[SubCluster]:
+    """A front-end that works and one worker, with Docker, Podman and LXC."""
+    settings = new_home()
+    name = f"eng-{secrets.token_hex(2)}"
+    try:
+        yield deployed(settings, name, [], str(Path(__file__).parent / "templates" / "engines.yaml"))
+    finally:
+        with LocalManager(settings) as im:
+            if im.store.find(name):
+                im.delete(name)
+
+
 @pytest.fixture
 def worker(subcluster) -> Node:
     """The second working node."""

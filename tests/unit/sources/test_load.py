@@ -178,7 +178,14 @@ def test_too_many_imports_are_refused(folder):
     assert "error import: more than 64 files are imported" in findings(template("i0.yaml"))[0]
 
 
-SHIPPED = ["mpi_cluster.yaml", "docker_cluster.yaml", "data_cluster.yaml", "examples/own_playbook/cluster.yaml"]
+SHIPPED = [
+    "mpi_cluster.yaml",
+    "mpi_docker_cluster.yaml",
+    "mpi_podman_cluster.yaml",
+    "docker_cluster.yaml",
+    "data_cluster.yaml",
+    "examples/own_playbook/cluster.yaml",
+]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
