@@ -69,7 +69,7 @@ def read_documents(sources: Sources, read: Reader, findings: Findings) -> tuple[
             findings.error(Mark(source.name), "form", f"'{source.name}' holds no TOSCA: it must be a mapping")
         if is_base:
             bases.append(root)
-        elif documents and "topology_template" in root:
+        elif documents and _unused(root.get("topology_template")):
             message = f"the topology of '{source.name}' is not used, only its types"
             findings.warning(root.key_mark("topology_template"), "ignored", message, "import it as '- template_file:'")
         documents.append(Document(source.name, root, "import" if by_name else "template", prefix))
@@ -82,6 +82,11 @@ def read_documents(sources: Sources, read: Reader, findings: Findings) -> tuple[
             findings.error(root.key_mark("imports"), "import", f"more than {MAX_FILES} files are imported")
             break
     return _with_bases(documents, bases), by_name
+
+
+def _unused(topology: object) -> bool:
+    """Tell whether an imported file holds nodes that nothing refers to: those of a substitute may be used."""
+    return bool(as_map(topology).get("node_templates")) and "substitution_mappings" not in as_map(topology)
 
 
 def _with_bases(documents: list[Document], bases: list[Map]) -> list[Document]:

@@ -23,6 +23,7 @@ from im.topology.order import order
 from im.topology.question import Question, question
 from im.topology.relations import relate
 from im.topology.software import Locate, anywhere, plain, read_software
+from im.topology.substitution import substituted
 from im.topology.types import Types
 from im.topology.world import World
 
@@ -54,6 +55,7 @@ def build(
     findings = Findings()
     findings.extend(found)
     types = _read_types(documents, findings)
+    documents = substituted(documents, types, findings)
     template = as_map(documents[0].root.get("topology_template"))
     values, definitions = read_inputs(template, inputs, types, findings, chance)
     nodes, ordered = _read_nodes(template, types, findings, values)

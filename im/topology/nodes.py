@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from im.topology.model import Mark
     from im.topology.types import Types
 
+_DIRECTIVES: Final = frozenset(("substitute", "substitutable"))
+"""Followed by :mod:`im.topology.substitution`, before the nodes are read."""
 HOSTED_ON: Final = "tosca.relationships.HostedOn"
 _OPERATION_KEYS: Final = frozenset(
     ("type", "inputs", "description", "operations", "notifications", "derived_from", "version", "metadata")
@@ -90,7 +92,7 @@ def _read_node(name: str, kind: str, section: Map, types: Types, findings: Findi
         ("properties", kind), lambda: properties_of(types.merged("node", kind, "properties"), types)
     )
     for key in ("copy", "directives", "node_filter"):
-        if key in body:
+        if key in body and not (key == "directives" and set(map(str, as_seq(body[key]))) <= _DIRECTIVES):
             findings.warning(body.key_mark(key), "ignored", f"'{key}' of a node template is not followed")
     return NodeTemplate(
         name,
