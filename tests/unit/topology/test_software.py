@@ -159,3 +159,27 @@ def test_a_chain_longer_than_the_limit_of_recursion_is_ordered(deploy):
     )
     text = f"topology_template:\n  node_templates:\n    server: {{ type: tosca.nodes.Compute }}\n{nodes}"
     assert deploy(text).software[-1].level == 1199
+
+
+GALAXY = """
+artifact_types:
+  tosca.artifacts.AnsibleGalaxy.role: { derived_from: tosca.artifacts.Root }
+topology_template:
+  node_templates:
+    server: { type: tosca.nodes.Compute }
+    tool:
+      type: tosca.nodes.SoftwareComponent
+      requirements: [ { host: server } ]
+      artifacts: { nfs: { file: "owner.nfs,v1", type: tosca.artifacts.AnsibleGalaxy.role } }
+      interfaces: { Standard: { configure: x/deep.yml } }
+"""
+
+
+def test_a_role_of_galaxy_is_said_to_be_missing(findings):
+    assert findings(GALAXY, files=FILES) == [
+        "t.yaml:10:20: warning galaxy: 'tool' uses 'owner.nfs,v1' of Ansible Galaxy, which is not fetched (put it beside the playbook, as roles/owner.nfs)"
+    ]
+
+
+def test_a_role_beside_the_playbook_is_there(findings):
+    assert findings(GALAXY, files=(*FILES, "x/roles/owner.nfs/tasks/main.yml")) == []
