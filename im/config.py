@@ -68,7 +68,7 @@ class OcciSite(BaseModel):
     )
     make_networks: bool = Field(default=False, description="Make the template's private networks on the site.")
     parallel: int = Field(default=8, ge=1, le=64, description="Requests at once.")
-    timeout: float = Field(default=60.0, gt=0, description="Seconds until a request is given up.")
+    timeout: float = Field(default=120.0, gt=0, description="Seconds until a request is given up.")
     sizes: dict[str, tuple[int, float]] = Field(
         default_factory=dict, description="Cores and GiB of resource templates that do not tell: `small = [1, 2]`."
     )

@@ -67,8 +67,10 @@ def _networks(networks: Callable[[], tuple[CloudNetwork, ...]]) -> Check:
 
 
 def _public(site: Site) -> Check:
-    match site.dialect.public:
-        case "ipreservation" if not site.has(IP_RESERVATION):
-            return Check("public addresses", "warning", "no ipreservation", "the site's network must be a public one")
-        case way:
-            return Check("public addresses", "ok", f"by {way}")
+    if site.dialect.public == "given":
+        return Check("public addresses", "ok", "those of the site's network")
+    if site.has(IP_RESERVATION):
+        return Check("public addresses", "ok", "by ipreservation")
+    if site.dialect.public_network:
+        return Check("public addresses", "ok", f"by network {site.dialect.public_network}")
+    return Check("public addresses", "warning", "no ipreservation", "the site's network must be a public one")

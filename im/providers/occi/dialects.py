@@ -44,10 +44,10 @@ class Dialect:
     ``server`` finds it in the ``Server`` header, ``interface_path`` in the location of the kind of network links.
     ``read`` and ``write``: the media types that it understands best. ``memory_unit``: bytes of 1 in
     ``occi.compute.memory``. ``silent_building``: a server that is being built, or that failed, is shown as
-    ``inactive`` too. ``public``: a public address is a link to the network ``public_network``, or to a new
-    ``ipreservation``, or comes with the network. ``public_key``: send it always, or only where no user data is taken.
-    ``resize`` is the HTTP method of a partial update. ``volume_device`` is where the node's kernel shows a volume,
-    with ``{id}`` and what the link calls ``{device}``.
+    ``inactive`` too. ``public``: public addresses float (a new ``ipreservation`` where the site has the kind, else a
+    link to the network ``public_network``), or they are given with the network. ``public_key``: send it always, or
+    only where no user data is taken. ``resize`` is the HTTP method of a partial update. ``volume_device`` is where
+    the node's kernel shows a volume, with ``{id}`` and what the link calls ``{device}``.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Dialect:
     user_data: tuple[Contextualization, ...] = (OPENSTACK_USER_DATA, USER_DATA)
     public_keys: tuple[Contextualization, ...] = (OPENSTACK_PUBLIC_KEY, SSH_KEY)
     public_key: Literal["always", "alone"] = "always"
-    public: Literal["network", "ipreservation", "given"] = "ipreservation"
+    public: Literal["floating", "given"] = "floating"
     public_network: str = ""
     resize: Literal["POST", "PUT"] = "POST"
     volume_device: str = "{device}"
@@ -85,7 +85,6 @@ OOI = Dialect(
     memory_unit=MIB,
     silent_building=True,
     public_key="alone",  # it makes a key pair of Nova for each server and deletes it again: two calls more
-    public="network",
     public_network="PUBLIC",
     resize="PUT",
     volume_device="/dev/disk/by-id/virtio-{id:.20}",
@@ -100,7 +99,7 @@ ROCCI_1 = Dialect(
     public="given",
 )
 
-ROCCI_2 = Dialect("rocci-2", server=r"rOCCI-server/2\.", interface_path="/networkinterface/", public="ipreservation")
+ROCCI_2 = Dialect("rocci-2", server=r"rOCCI-server/2\.", interface_path="/networkinterface/")
 
 DIALECTS: Mapping[str, Dialect] = {one.name: one for one in (STANDARD, OOI, ROCCI_1, ROCCI_2)}
 

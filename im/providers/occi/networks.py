@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from im.errors import InputError, ProviderError
+from im.errors import InputError, ProviderError, ProviderUnavailable
 from im.plan.model import CloudNetwork
 from im.providers.base import Environment
 from im.providers.occi.client import Client
@@ -28,11 +28,12 @@ from im.topology.model import Network
 POOLS = "http://schemas.openstack.org/network#floatingippool"
 CIDR = "occi.network.address"
 RESERVED = "occi.ipreservation.address"
+USED = "occi.ipreservation.used"
 DEFAULT_CIDR = "192.168.96.0/24"
 
 
 class Networks:
-    """The networks of one site. Remembers what ``prepare`` found for an infrastructure."""
+    """The networks of one site. Remembers what ``prepare`` found, and which addresses it reserved."""
 
     def __init__(self, client: Client, default: str, *, make: bool) -> None:
         self._client = client
@@ -40,6 +41,7 @@ class Networks:
         self._make = make
         self._prepared: dict[str, Mapping[str, str]] = {}
         self._default_at = ""
+        self._reservations: dict[str, str] = {}
 
     def offered(self) -> tuple[CloudNetwork, ...]:
         """Return the networks that are not ours."""
@@ -90,14 +92,16 @@ class Networks:
 
     def publish(self, server: Resource) -> str:
         """Give a server a public address, unless it has one. Raises :class:`im.errors.ProviderError`."""
-        dialect = self._client.site.dialect
-        if address := addresses_of(server, dialect).public:
+        site = self._client.site
+        if address := addresses_of(server, site.dialect).public:
             return address
-        pools = tuple(one.type for one in self._client.site.derived(POOLS))[:1]
-        if dialect.public == "network":
-            return self._linked(server, self._client.place(NETWORK, dialect.public_network), pools)
-        if dialect.public == "ipreservation" and self._client.site.has(IP_RESERVATION):
+        if site.dialect.public == "given":
+            return ""
+        pools = tuple(one.type for one in site.derived(POOLS))[:1]
+        if site.has(IP_RESERVATION):
             return self._reserved(server, pools)
+        if site.dialect.public_network:
+            return self._linked(server, self._client.place(NETWORK, site.dialect.public_network), pools)
         return ""
 
     def unpublish(self, server: Resource) -> None:
@@ -107,17 +111,30 @@ class Networks:
             if not is_public(link, dialect) or dialect.public == "given":
                 continue
             self._client.delete(self._client.location_of(link))
+            self._reservations.pop(server.id, None)
             if "/ipreservation/" in link.target:
                 self._client.delete(link.target)
 
     def _reserved(self, server: Resource, pools: Sequence[str]) -> str:
-        reservation = self._client.create(Resource(IP_RESERVATION, mixins=tuple(pools)))
+        """Reserve an address and link it. After a lost answer the same one is linked, never a second one reserved."""
+        if server.id not in self._reservations:
+            made = self._client.create(Resource(IP_RESERVATION, mixins=tuple(pools)))
+            self._reservations[server.id] = made.location
+        elif address := self._linked_before(self._reservations[server.id]):
+            return address
         try:
-            address = self._linked(server, reservation.location, ())
-        except ProviderError:
-            self._client.delete(reservation.location)
+            address = self._linked(server, self._reservations[server.id], ())
+        except ProviderUnavailable:
             raise
-        return address or self._shown(reservation.location, IP_RESERVATION, RESERVED)
+        except ProviderError:
+            self._client.delete(self._reservations.pop(server.id))
+            raise
+        return address or self._shown(self._reservations[server.id], IP_RESERVATION, RESERVED)
+
+    def _linked_before(self, reservation: str) -> str:
+        """The reserved address, if it is in use."""
+        shown = self._client.show(reservation, IP_RESERVATION)
+        return str(shown.attributes.get(RESERVED, "")) if shown and shown.attributes.get(USED) is True else ""
 
     def _linked(self, server: Resource, target: str, mixins: Sequence[str]) -> str:
         attributes = {SOURCE: server.location, TARGET: target}

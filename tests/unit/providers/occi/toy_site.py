@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from loopback import Answer, Request
 
@@ -72,6 +72,9 @@ MANNERS = {
         1024,
     ),
 }
+MANNERS["ooi-old"] = replace(
+    MANNERS["ooi"], paths={kind: path for kind, path in MANNERS["ooi"].paths.items() if kind != "ipreservation"}
+)
 SIZES = {"small": (1, 512), "large": (4, 8192)}
 USER_DATA = "http://schemas.openstack.org/compute/instance#user_data"
 
@@ -160,9 +163,7 @@ class ToySite:
             made = self._join(server, "storagelink", target, "/dev/vdb")
         elif target == "network/PUBLIC":
             address = f"192.0.2.{next(self._numbers)}"
-            reservation = Thing("ipreservation", f"ip-{next(self._numbers)}", {}, [])
-            self.things[f"ipreservation/{reservation.id}"] = reservation
-            made = self._join(server, "networkinterface", f"ipreservation/{reservation.id}", address)
+            made = self._join(server, "networkinterface", target, address)
         else:
             address = self.things[target].attributes.get("occi.ipreservation.address", "10.0.1.1")
             made = self._join(server, "networkinterface", target, str(address))
