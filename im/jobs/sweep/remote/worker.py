@@ -25,6 +25,7 @@ from im.jobs.sweep.remote.manifest import DONE, FAILED, RUNNING, Manifest, claim
 
 _LOOP = "NL='\n'\nwhile IFS= read -r line; do eval \"$line\"; done"
 _BROKEN_CONTAINERS = 3
+_SECOND_LOOK = 0.5
 
 
 class Broken(Exception):
@@ -108,6 +109,8 @@ class Worker:
         self.results = os.open(self.attempt / f"results-{number}.jsonl", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o644)
         self.container: Container | None = None
         self.broken = 0
+        self.leaving = threading.Event()
+        """Set when everything ends: no more is to be written."""
 
     def work(self) -> int:
         """Take batches until there are none; return an exit code."""
@@ -145,6 +148,10 @@ class Worker:
             code, check = 137, 0
             self.broken += 1
             self.container = None
+        if code > 128:  # what ended the program may be meant for all of us, and about to come
+            self.leaving.wait(_SECOND_LOOK)
+        if self.leaving.is_set():
+            signal.pause()
         state = DONE if code == check == 0 else FAILED
         for name in self.files:
             if (folder / name).is_symlink():
@@ -170,6 +177,7 @@ def main(words: list[str]) -> int:
     worker = Worker(Path(words[-3]), words[-2], words[-1])
 
     def leave(*_: object) -> None:
+        worker.leaving.set()
         end_marked(worker.who, 2.0)
         os._exit(143)
 
