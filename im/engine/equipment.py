@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor, wait
+from concurrent.futures import Executor, Future, wait
 from dataclasses import replace
+from typing import Any
 
 from im.engine.admission import wants_public
 from im.engine.calls import repeated
@@ -30,10 +31,22 @@ class Equipment:
         self._attached: set[str] = set()
 
     def provide(self) -> None:
-        """Ask for what is missing; addresses are there at once, volumes when they are listed."""
+        """Ask for all that is missing at once; addresses are there then, volumes when they are listed.
+
+        What cannot be had does not cost the others theirs.
+        """
         rows = [row for row in self._journal.nodes.values() if row.state is NodeState.BOOTING]
-        self._publish([row for row in rows if self._lacks_public_address(row)])
-        self._attach([row for row in rows if self._lacks_volumes(row) and row.token not in self._attached])
+        hidden = [row for row in rows if self._lacks_public_address(row)]
+        bare = [row for row in rows if self._lacks_volumes(row) and row.token not in self._attached]
+        self._published.update(row.token for row in hidden)
+        addresses = [self._pool.submit(self._address, row) for row in hidden]
+        volumes = [self._pool.submit(self._attach, bare)] if bare else []
+        asked: list[Future[Any]] = [*addresses, *volumes]
+        wait(asked)
+        given = [(row, found.result()) for row, found in zip(hidden, addresses, strict=True) if not found.exception()]
+        self._journal.save([replace(row, public_address=address) for row, address in given if address])
+        for future in asked:
+            future.result()
 
     def complete(self, row: Node) -> bool:
         """Whether a node that boots has all that it should have; one that has answered needs nothing more."""
@@ -51,23 +64,11 @@ class Equipment:
         wanted = {volume.name for volume in self._topology.group(row.group).volumes}
         return has_volumes(self._world) and not wanted <= {volume.name for volume in row.volumes}
 
-    def _publish(self, rows: list[Node]) -> None:
-        """Ask for all addresses at once; one that cannot be had does not cost the others."""
-        self._published.update(row.token for row in rows)
-        futures = [self._pool.submit(self._address, row) for row in rows]
-        wait(futures)
-        given = [(row, future.result()) for row, future in zip(rows, futures, strict=True) if not future.exception()]
-        self._journal.save([replace(row, public_address=address) for row, address in given if address])
-        for future in futures:
-            future.result()
-
     def _address(self, row: Node) -> str:
         provider = self._world.provider
         return repeated(self._world, self._journal, "giving a public address", lambda: provider.publish(row.id))
 
     def _attach(self, rows: list[Node]) -> None:
-        if not rows:
-            return
         specs = [self._spec(row) for row in rows]
         provider = self._world.provider
         if repeated(self._world, self._journal, "attaching volumes", lambda: provider.attach(specs)):
