@@ -23,6 +23,8 @@ class Docker:
     read_only_mounts = True
     client = "sudo -E docker"
     rights = "--cap-add SYS_PTRACE"
+    without_tls: tuple[str, ...] = ()
+    """Its daemon's configuration says which registries have no TLS."""
     myself = '--user="$(id -u):$(id -g)"'
 
     def prepare(self, image: Image, archive: str, mode: str) -> Steps:  # noqa: ARG002
@@ -32,8 +34,9 @@ class Docker:
         if image.kind == "rootfs":
             return ((*engine, "import", archive, name),)
         if image.kind == "registry":
-            reference = image.reference.rpartition("://")[2]
-            return (*engine, "pull", reference), (*engine, "tag", reference, name)
+            scheme, _, reference = image.reference.rpartition("://")
+            options = self.without_tls if scheme == "http" else ()
+            return (*engine, "pull", *options, reference), (*engine, "tag", reference, name)
         return (*engine, "load", "--quiet", "-i", archive), (*engine, "tag", LOADED, name)
 
     def discard(self, image: Image) -> Steps:
@@ -65,4 +68,5 @@ class Podman(Docker):
     name = "podman"
     client = "podman"
     rights = "--userns=keep-id"
+    without_tls = ("--tls-verify=false",)
     myself = ""

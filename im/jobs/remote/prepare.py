@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,13 @@ def perform(steps: list[list[str]], scratch: Path, variables: dict[str, str]) ->
         output = done.stdout.decode(errors="replace").split("\n")
         if done.returncode:
             told = [text for text in [*output, *done.stderr.decode(errors="replace").split("\n")] if text.strip()]
-            raise Failed(f"{' '.join(line[:3])}: {' '.join(told[-3:]) or f'exit code {done.returncode}'}")
+            raise Failed(f"{title(line)}: {' '.join(told[-3:]) or f'exit code {done.returncode}'}")
         loaded = loaded or name_in(next((text for text in reversed(output) if text.strip()), ""))
+
+
+def title(line: list[str]) -> str:
+    """Return the first words of a command line, but no program that is one of them."""
+    return " ".join(takewhile(lambda word: word != "-c", line[:3]))
 
 
 def name_in(line: str) -> str:

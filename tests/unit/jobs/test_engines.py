@@ -138,6 +138,12 @@ def test_podman_takes_the_words_of_docker_but_needs_no_root():
     assert "sudo" not in line + " ".join(PODMAN.clean("j1"))
 
 
+def test_podman_is_told_of_a_registry_without_tls():
+    pull, _ = PODMAN.prepare(image("registry", "http://r:5000/lab/mpi"), "", "")
+    assert pull == ("podman", "pull", "--tls-verify=false", "r:5000/lab/mpi")
+    assert PODMAN.prepare(image("registry", "r:5000/lab/mpi"), "", "")[0] == ("podman", "pull", "r:5000/lab/mpi")
+
+
 def test_a_mount_may_be_protected_where_the_engine_can():
     inside = replace(INSIDE, mounts=(Mount("/data", "/in", read_only=True),))
     assert "-v /data:/in:ro" in DOCKER.run(inside)[2]
