@@ -23,7 +23,7 @@ system: ## install the Debian packages that provider local needs (root)
 	@scripts/install-system
 
 .PHONY: test
-test: test-unit test-faults test-conformance test-local ## unit, fault, conformance and local end-to-end tiers
+test: test-unit test-faults test-conformance test-local test-openstack ## all tiers
 
 .PHONY: test-unit
 test-unit: .venv/.ready ## pure and fast
@@ -44,6 +44,19 @@ fuzz: .venv/.ready ## 10,000 templates that nobody would write
 .PHONY: test-local
 test-local: .venv/.ready system ## real nodes, Ansible, udocker and MPI on this machine (root)
 	$(BIN)/pytest --durations=10 tests/e2e -m e2e_local
+
+.PHONY: test-openstack
+test-openstack: .venv/.ready ## a real OpenStack on this machine, and our tests on it (root, Debian 12)
+	PYTHON=$(BIN)/python tests/e2e/openstack/tier --durations=10 tests/e2e -m e2e_openstack
+
+.PHONY: stack-up
+stack-up: .venv/.ready ## bring that OpenStack up and leave it there (make stack-down ends it)
+	$(BIN)/python tests/e2e/openstack/stack install
+	$(BIN)/python tests/e2e/openstack/stack up
+
+.PHONY: stack-down
+stack-down: .venv/.ready
+	$(BIN)/python tests/e2e/openstack/stack down
 
 .PHONY: demo
 demo: .venv/.ready system ## deploy 1 + 2 nodes here and run an MPI program in containers on them

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -18,11 +20,20 @@ def why_not_local() -> str:
     return f"local end-to-end tier: not installed: {', '.join(missing)} (make system)" if missing else ""
 
 
+def why_not_openstack() -> str:
+    """Return why the OpenStack tier cannot run now; empty when it can."""
+    clouds = os.environ.get("OS_CLIENT_CONFIG_FILE", "")
+    return "" if Path(clouds).is_file() else "OpenStack tier: no test cloud is up (make test-openstack brings it up)"
+
+
+TIERS: Mapping[str, Callable[[], str]] = {"e2e_local": why_not_local, "e2e_openstack": why_not_openstack}
+
+
 def pytest_collection_modifyitems(items):
-    reason = why_not_local()
-    if reason and not required():
-        for item in items:
-            if item.get_closest_marker("e2e_local"):
+    for marker, why_not in TIERS.items():
+        reason = why_not()
+        for item in items if reason and not required() else ():
+            if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
@@ -33,7 +44,7 @@ def required() -> bool:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    if report.skipped and required() and item.get_closest_marker("e2e_local"):
+    if report.skipped and required() and any(item.get_closest_marker(marker) for marker in TIERS):
         report.outcome = "failed"
         report.longrepr = f"skipped although this machine can run it: {report.longrepr}"
     return report

@@ -11,7 +11,7 @@ import time
 from ipaddress import ip_address
 
 import pytest
-from conftest import CLIENT, SubCluster
+from subcluster import CLIENT, SubCluster
 
 from im.data_files import data_folder
 from im.providers.local import LocalProvider

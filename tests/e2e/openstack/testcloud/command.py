@@ -24,6 +24,7 @@ def main(words: Sequence[str]) -> int:
         "down": down,
         "status": status,
         "why-not": why_not,
+        "clouds": clouds,
     }
     if len(words) != 1 or words[0] not in commands:
         print(f"usage: stack {' | '.join(commands)}", file=sys.stderr)
@@ -41,6 +42,12 @@ def why_not(cloud: Cloud) -> int:
     reason = packages.why_not()
     print(reason or "it can")
     return 1 if reason else 0
+
+
+def clouds(cloud: Cloud) -> int:
+    """Print the path of the cloud's clouds.yaml."""
+    print(cloud.clouds_yaml)
+    return 0
 
 
 def install(cloud: Cloud) -> int:

@@ -23,7 +23,7 @@ FOLDERS = (
     *("run", "log", "tmp", "lock", "etc", "mysql", "rabbit", "libvirt"),
     *("keystone", "glance", "nova", "nova-fake", "neutron", "cinder"),
 )
-PARTS = ("keystone/fernet", "keystone/credential", "nova/instances", "nova-fake/instances")
+PARTS = ("keystone/fernet", "keystone/credential", "nova/instances", "nova-fake/instances", "libvirt/etc")
 
 
 def write(cloud: Cloud) -> None:
@@ -37,6 +37,7 @@ def write(cloud: Cloud) -> None:
         part = common if name.removesuffix(".conf") in SERVERS else ""
         (cloud.etc / name).write_text(text + part)
     (cloud.etc / "qemu-wrapper").chmod(0o755)
+    (cloud.folder / "libvirt/etc/qemu.conf").write_text(texts["qemu.conf"])  # libvirt's drivers look nowhere else
     paste = Path("/etc/nova/api-paste.ini").read_text()
     without = re.sub(r"^\[composite:osapi_compute\]\n(?:(?!\[).*\n)*", "", paste, flags=re.MULTILINE)
     (cloud.etc / "ooi-paste.ini").write_text(without + texts["ooi-paste.ini"])
