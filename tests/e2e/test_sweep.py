@@ -99,20 +99,3 @@ def test_a_scan_survives_its_client_and_ends_when_it_is_cancelled(place, mpi_ima
         place.on("frontend", f"rm /home/{user}/sweeps/hold")
     client(place, "resume", sweep, code=1)
     assert status(place, sweep)["done"] == 39
-
-
-def test_a_scan_of_ten_thousand_points_costs_the_client_little_memory(place, mpi_image, tmp_path):
-    """Not run to its end here: benchmarks/sweep.py does."""
-    points = tmp_path / "points.csv"
-    points.write_text("a,b,c\n" + "".join(f"{i},{i * 0.37},{i}\n" for i in range(10_000)))
-    code = (
-        "import resource, sys\nfrom im.cli import main\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
-    words = ("sweep", "run", place.name, "--detach", "--image", mpi_image, "--params", points, "--", "true", "{a}")
-    process = place.python(code.replace("main()", f"sys.argv[1:] = {[str(word) for word in words]!r}; main()", 1))
-    output, errors = process.communicate(timeout=120)
-    sweep, memory = output.split()
-    client(place, "cancel", sweep)
-    assert int(memory) < 100 << 10, errors
