@@ -12,8 +12,10 @@ from engine_lab import Lab, cluster, open_store
 
 from im.clock import VirtualClock
 from im.plan.model import InfrastructureState, NodeState
+from im.providers.base import Capability
 from im.providers.fake import FakeProvider, Fault
 from im.store.repository import Store
+from im.topology.model import Volume
 
 
 class SharedClock(VirtualClock):
@@ -181,7 +183,7 @@ def test_a_deploy_killed_at_any_change_of_state_can_be_deleted(tmp_path, databas
 
 
 @pytest.mark.parametrize("happens", [False, True], ids=["before it happens", "after it happened"])
-@pytest.mark.parametrize(("call", "first"), [("prepare", 1), ("create", 1), ("create", 2), ("list", 2), ("list", 5)])
+@pytest.mark.parametrize(("call", "first"), [("prepare", 1), ("create", 1), ("create", 2), ("list", 1), ("list", 3)])
 def test_a_deploy_killed_inside_a_call_to_the_cloud_is_continued(tmp_path, database, call, first, happens):
     lab = FileLab(tmp_path, database)
 
@@ -195,3 +197,44 @@ def test_a_deploy_killed_inside_a_call_to_the_cloud_is_continued(tmp_path, datab
     lab.reopen()
     lab.deploy()
     assert_exactly(lab, "front-end", "worker-1", "worker-2")
+
+
+def equipped(lab):
+    """Deploy where nodes get volumes, the front-end a public address, and workers a host key of their own."""
+    lab.provider.capabilities -= {Capability.DIRECT}
+    lab.behave(attach_time=0.1)
+    lab.deploy(cluster(workers=1, volumes=(Volume("data", 1 << 30, "/data"),)))
+
+
+def assert_equipped(lab):
+    assert_exactly(lab, "front-end", "worker-1")
+    front_end, worker = lab.record.nodes
+    assert front_end.public_address
+    assert [volume.name for volume in worker.volumes] == ["data"]
+    own = lab.engine()._world.keys(lab.record.id).host_key("worker-1").public
+    assert worker.host_public_key == own
+
+
+def test_a_deploy_with_addresses_and_volumes_killed_at_any_change_of_state_is_continued(tmp_path, database):
+    def again(lab):
+        equipped(lab)
+        assert_equipped(lab)
+
+    assert kill_everywhere(tmp_path, database, equipped, again, also_after=True) > 20
+
+
+@pytest.mark.parametrize("happens", [False, True], ids=["before it happens", "after it happened"])
+@pytest.mark.parametrize("call", ["publish", "attach"])
+def test_a_deploy_killed_while_it_equips_nodes_is_continued(tmp_path, database, call, happens):
+    lab = FileLab(tmp_path, database)
+
+    def deploy():
+        lab.reopen()
+        behave, lab.behave = lab.behave, lambda **changes: behave(faults=(Fault(call, happens=happens),), **changes)
+        equipped(lab)
+
+    lab.store.close()
+    assert in_child(deploy) == signal.SIGKILL
+    lab.reopen()
+    equipped(lab)
+    assert_equipped(lab)
