@@ -370,6 +370,14 @@ class LocalManager:
 
         return fetch(self.cluster(name), image, engine, emit=self.emit).container
 
+    def build_image(
+        self, name: str, folder: Path, tag: str, arguments: Mapping[str, str], base: str = "", *, watch: bool = False
+    ) -> Iterator[str]:
+        """Build an image on the front-end and yield its name in the cluster's registry; with ``watch``, for ever."""
+        from im.jobs.build import Recipe, build_all
+
+        yield from build_all(self.cluster(name), Recipe(tag, folder, arguments, base), watch=watch, emit=self.emit)
+
     def remove_image(self, name: str, image: str, engine: str = "") -> Sequence[Stocked]:
         """Remove an image from all nodes; return what went."""
         from im.jobs.stock import remove

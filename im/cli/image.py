@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from im.cli.common import json_option, manager, name_argument, print_json, print_outputs, print_table
+from im.cli.mpi import parse_variable
 
 engine_option = click.option("--engine", default="", help="Container engine.  [default: the sub-cluster's first]")
 
@@ -50,6 +53,26 @@ def pull(name: str, image: str, engine: str) -> None:
     with manager(progress=True) as im:
         container = im.pull_image(name, image, engine)
     click.echo(container)
+
+
+@command.command("build")
+@name_argument
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--tag", "-t", help="Name of the image.  [default: the folder's]")
+@click.option("--base", default="", help="Image or archive for the Dockerfile's ARG BASE.")
+@click.option("--build-arg", "arguments", multiple=True, metavar="K=V", help="Value for an ARG; repeat for more.")
+@click.option("--watch", is_flag=True, help="Build again whenever a file changes, until interrupted.")
+def build(name: str, folder: Path, tag: str | None, base: str, arguments: tuple[str, ...], watch: bool) -> None:
+    """Build FOLDER/Dockerfile on NAME's front-end, keep the image in its own registry, and print the name.
+
+    \b
+    Example:
+      im_client image build lab images/mpi --base debian.tar
+    """
+    pairs = dict(parse_variable(text) for text in arguments)
+    with manager(progress=True) as im:
+        for reference in im.build_image(name, folder, tag or folder.resolve().name, pairs, base, watch=watch):
+            click.echo(reference)
 
 
 @command.command("rm")

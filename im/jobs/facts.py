@@ -28,7 +28,8 @@ class ClusterFacts:
     """The cluster from a job's point of view.
 
     ``network``: interface name or CIDR that ranks talk over ("" = let MPI choose). ``modes``: container engine to
-    execution mode. ``images``: the records of what is prepared, by name; what is known of each one's MPI is in ``mpi``.
+    execution mode. ``registry``: the cluster's own. ``images``: the records of what is prepared, by name; what is known
+    of each one's MPI is in ``mpi``.
     """
 
     home: str
@@ -37,6 +38,7 @@ class ClusterFacts:
     network: str = ""
     mpi: Mapping[str, str] = field(default_factory=dict)
     modes: Mapping[str, str] = field(default_factory=dict)
+    registry: str = ""
     images: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
@@ -92,6 +94,7 @@ def parse(answer: Mapping[str, Mapping[str, object]]) -> ClusterFacts:
             for engine, facts in answer["engine"].items()
             if "mode" in _mapping(facts)
         },
+        registry=str(known.get("registry") or ""),
         images={name: _mapping(record) for name, record in _mapping(answer.get("images")).items()},
     )
 

@@ -100,3 +100,18 @@ def test_an_image_is_listed_with_its_library_and_can_be_removed(engine_cluster, 
         for each in json.loads(client("image", "list", engine_cluster.name, "--json")[1])
         if each["container"] == podman["container"]
     ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_image_is_built_once_in_the_cluster_and_runs_from_its_own_registry(
+    engine_cluster, client, mpi_image, tmp_path, engine
+):
+    (tmp_path / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY word /word\nRUN echo built > /built\n")
+    (tmp_path / "word").write_text("hello\n")
+    words = ("image", "build", engine_cluster.name, tmp_path, "--tag", "lab", "--base", mpi_image)
+    code, reference, errors = client(*words)
+    assert code == 0, errors
+    assert re.fullmatch(r"http://frontend:5000/im/lab:\w{12}\n", reference)
+    options = ("-n", 4, "--engine", engine, "--image", reference.strip())
+    code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "cat", "/word", "/built")
+    assert (code, sorted(output.split())) == (0, ["built"] * 4 + ["hello"] * 4), errors
