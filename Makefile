@@ -23,7 +23,7 @@ system: ## install the Debian packages that provider local needs (root)
 	@scripts/install-system
 
 .PHONY: test
-test: test-unit test-faults test-conformance test-local test-openstack ## all tiers
+test: test-unit test-faults test-conformance test-local ## unit, fault, conformance and local end-to-end tiers
 
 .PHONY: test-unit
 test-unit: .venv/.ready ## pure and fast
