@@ -36,7 +36,7 @@ class Memory:
     def young(self, ids: Iterable[str]) -> list[str]:
         """Return those of these that are young, the one that was looked at longest ago first."""
         wanted = set(ids)
-        return [id_ for id_ in self._young if id_ in wanted]
+        return [id_ for id_ in tuple(self._young) if id_ in wanted]
 
     def still_building(self, id: str) -> None:  # noqa: A002
         """Take note that a young server was looked at in vain: the others come first next time."""
