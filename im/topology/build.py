@@ -23,7 +23,7 @@ from im.topology.order import order
 from im.topology.question import Question, question
 from im.topology.relations import relate
 from im.topology.software import Locate, anywhere, plain, read_software
-from im.topology.substitution import substituted
+from im.topology.substitution import is_substitute, substituted
 from im.topology.types import Types
 from im.topology.world import World
 
@@ -56,6 +56,7 @@ def build(
     findings.extend(found)
     types = _read_types(documents, findings)
     documents = substituted(documents, types, findings)
+    checks.check_form(documents[0], findings)
     template = as_map(documents[0].root.get("topology_template"))
     values, definitions = read_inputs(template, inputs, types, findings, chance)
     nodes, ordered = _read_nodes(template, types, findings, values)
@@ -84,7 +85,9 @@ def _read_types(documents: Sequence[Document], findings: Findings) -> Types:
     for document in documents:
         if document.origin != "normative":
             checks.check_version(document, findings)
-    checks.check_form(documents[0], findings)
+    for document in documents[1:]:
+        if is_substitute(document):
+            checks.check_form(document, findings)
     types = Types(documents, findings)
     check_types(types, findings)
     return types

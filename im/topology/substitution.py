@@ -63,12 +63,17 @@ def substituted(documents: Sequence[Document], types: Types, findings: Findings)
     return documents
 
 
+def is_substitute(document: Document) -> bool:
+    """Tell whether a document offers its topology for nodes of a type."""
+    topology = as_map(document.root.get("topology_template"))
+    return isinstance(as_map(topology.get(SECTION)).get("node_type"), str)
+
+
 def _substitutes(documents: Sequence[Document]) -> Iterator[Substitute]:
     for document in documents[1:]:
-        topology = as_map(document.root.get("topology_template"))
-        kind = as_map(topology.get(SECTION)).get("node_type")
-        if isinstance(kind, str):
-            yield Substitute(kind, topology)
+        if is_substitute(document):
+            topology = as_map(document.root["topology_template"])
+            yield Substitute(topology[SECTION]["node_type"], topology)
 
 
 def _with(documents: Sequence[Document], topology: Map) -> Sequence[Document]:

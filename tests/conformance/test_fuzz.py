@@ -69,7 +69,46 @@ topology_template:
   outputs:
     address: { value: { concat: [ "http://", { get_attribute: [ server, public_address, 0 ] }, "/" ] } }
 """
-TEXTS = {name: (data_folder("tosca_templates") / name).read_text() for name in SHIPPED} | {"for_im.yaml": FOR_IM}
+COMPOSED = """\
+tosca_definitions_version: tosca_simple_yaml_1_3
+imports: [ { template_file: base.yaml }, part.yaml ]
+topology_template:
+  inputs: { workers: { default: 3 } }
+  node_templates:
+    worker: { properties: { cpus: 4 } }
+    part: { type: my.Part, properties: { number: 2 }, requirements: [ { near: frontend } ] }
+    tool:
+      type: tosca.nodes.SoftwareComponent
+      requirements: [ { host: { node: tosca.nodes.Compute, node_filter: { properties: [ { cpus: 4 } ] } } }, { dependency: part } ]
+  groups: { all: { type: tosca.groups.Root, members: [ part, worker ] } }
+  policies: [ { far: { type: im.policies.Placement, targets: [ all ], properties: { placement: anti-affinity } } } ]
+  outputs: { where: { value: { get_attribute: [ part, where ] } } }
+"""  # noqa: E501
+PART = """\
+tosca_definitions_version: tosca_simple_yaml_1_3
+node_types:
+  my.Part:
+    derived_from: tosca.nodes.Root
+    properties: { number: { type: integer } }
+    requirements: [ { near: { capability: tosca.capabilities.Node, occurrences: [ 0, 1 ] } } ]
+topology_template:
+  inputs: { number: { type: integer, default: 1 }, count: { type: integer, default: 1 } }
+  substitution_mappings:
+    node_type: my.Part
+    properties: { number: [ count ] }
+    capabilities: { feature: [ inner, feature ] }
+    requirements: { near: [ inner, dependency ] }
+    attributes: { address: [ machine, private_address ] }
+  node_templates:
+    machine: { type: tosca.nodes.Compute, capabilities: { host: { properties: { num_cpus: { get_input: count } } } } }
+    inner: { type: tosca.nodes.SoftwareComponent, requirements: [ { host: machine } ] }
+  outputs: { where: { value: { get_attribute: [ machine, private_address ] } } }
+"""
+TEXTS = {name: (data_folder("tosca_templates") / name).read_text() for name in SHIPPED} | {
+    "for_im.yaml": FOR_IM,
+    "composed.yaml": COMPOSED,
+    "part.yaml": PART,
+}
 SEEDS = tuple(TEXTS)
 CLOUD = Catalog(images=(Image("id", "Linux", "ubuntu", "16.04"),), flavors=(Flavor("f", "f", 64, 2**42, 2**44, 8),))
 WORDS = [
@@ -176,9 +215,13 @@ def ends_well(tmp_path):
 
     signal.signal(signal.SIGVTALRM, too_long)
 
-    def check(text, inputs):
+    (tmp_path / "base.yaml").write_text(TEXTS["mpi_cluster.yaml"])
+
+    def check(text, inputs, seed=""):
         path = tmp_path / "t.yaml"
-        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        (tmp_path / "part.yaml").write_text(PART)
+        path.write_text(COMPOSED)
+        (tmp_path / "part.yaml" if seed == "part.yaml" else path).write_bytes(text.encode("utf-8", "surrogatepass"))
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
         try:
             result = diff("fuzz", load(path, inputs), (), (), CLOUD)
@@ -228,7 +271,7 @@ def test_a_template_with_something_else_somewhere_never_breaks_us(ends_well, dat
         action = data.draw(st.sampled_from(["replace", "replace", "remove", "rename"]))
         root = mutated(root, data.draw(st.sampled_from(places)), data.draw(VALUES), action)
     inputs = data.draw(st.dictionaries(st.sampled_from(["workers", "image", "greeting", "other"]), VALUES, max_size=2))
-    ends_well(written(root), inputs)
+    ends_well(written(root), inputs, name)
 
 
 @FUZZ
@@ -236,7 +279,7 @@ def test_a_template_with_something_else_somewhere_never_breaks_us(ends_well, dat
 def test_a_template_with_other_characters_somewhere_never_breaks_us(ends_well, name, cut, put):
     text = TEXTS[name]
     start = cut[0] % len(text)
-    ends_well(text[:start] + put + text[start + cut[1] :], {})
+    ends_well(text[:start] + put + text[start + cut[1] :], {}, name)
 
 
 @settings(FUZZ, max_examples=EXAMPLES // 5)
