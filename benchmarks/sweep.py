@@ -1,0 +1,118 @@
+"""A scan of points that do nothing: what a point costs, against GNU parallel on the same nodes.
+
+GNU parallel gets half of the points on each node, so that it needs no ssh between them, and keeps a job log and the
+output of each job, as a scan does. It runs `true` on the bare node, the scan in udocker. Also the memory of the client
+that starts the scan. Prints one JSON object::
+
+    python benchmarks/sweep.py IMAGE                   # 10,000 points on 1 + 2 nodes that it makes
+    python benchmarks/sweep.py IMAGE 2000 lab          # on a sub-cluster that is there (its nodes get GNU parallel)
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from im.api import LocalManager
+from im.config import load_settings
+from im.data_files import data_folder
+from im.jobs.sweep import client
+from im.jobs.sweep.request import Sweep
+from im.ssh import connection
+
+PAIRS = 3
+PARALLEL = "parallel --will-cite -j {slots} --joblog log --results out true {{}} > /dev/null"
+
+
+@contextmanager
+def subcluster(im: LocalManager, name: str) -> Iterator[str]:
+    """The named sub-cluster, or a new one."""
+    if name:
+        yield name
+        return
+    template = data_folder("tosca_templates") / "mpi_cluster.yaml"
+    im.deploy("bench-sweep", "local", im.validate(template, ["workers=2", "worker_cpus=2"]))
+    try:
+        yield "bench-sweep"
+    finally:
+        im.delete("bench-sweep")
+
+
+def run(im: LocalManager, name: str, script: str, *, root: bool = False) -> str:
+    """Run a script on the front-end."""
+    cluster = im.cluster(name)
+    user = "root" if root else cluster.user
+    done = connection.run(cluster, cluster.front_end, ["bash", "-c", script], user=user, timeout=7200)
+    assert done.status == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def parallel(im: LocalManager, name: str, number: int) -> float:
+    """Run the points by GNU parallel on all nodes at once; return how long that took."""
+    workers = [node for node in im.cluster(name).nodes if node.slots]
+    lines = [
+        f"ssh {node.name} 'cd $(mktemp -d) && seq {i} {len(workers)} {number - 1} | {PARALLEL.format(slots=node.slots)}' &"
+        for i, node in enumerate(workers)
+    ]
+    started = time.monotonic()
+    run(im, name, "\n".join([*lines, "wait"]))
+    return time.monotonic() - started
+
+
+def scan(im: LocalManager, name: str, image: str, points: Path) -> tuple[float, float]:
+    """Run a scan; return how long its workers were at it, and how long the client took to start it."""
+    sweep = Sweep(image=image, words=("true", "{a}"))
+    begun = time.monotonic()
+    im.sweep_start(name, sweep, points)
+    submitted = time.monotonic() - begun
+    known = client.follow(im.cluster(name), sweep.identifier, emit=lambda _event: None)
+    assert client.successful(known), known
+    ask = (
+        "import json,glob,os; p=os.path.expanduser('~/sweeps/%s/attempts/1/'); "
+        "print(max(json.loads(l)['at'] for f in glob.glob(p+'results*') for l in open(f))"
+        "-os.stat(p+'batches.json').st_mtime)"
+    )
+    took = float(run(im, name, shlex.join(["python3", "-c", ask % sweep.identifier])))
+    run(im, name, f"rm -rf ~/sweeps/{sweep.identifier}")
+    return took, submitted
+
+
+def main(words: list[str]) -> dict[str, object]:
+    """Measure pairs, interleaved."""
+    image, number = words[0], int(words[1]) if len(words) > 1 else 10_000
+    with LocalManager(load_settings()) as im, tempfile.TemporaryDirectory() as folder:
+        points = Path(folder) / "points.csv"
+        points.write_text("a\n" + "".join(f"{i}\n" for i in range(number)))
+        few = Path(folder) / "few.csv"
+        few.write_text("a\n1\n")
+        with subcluster(im, words[2] if len(words) > 2 else "") as name:
+            for node in im.cluster(name).nodes:
+                install = ["sh", "-c", "command -v parallel || apt-get -qq -y install parallel"]
+                connection.run(im.cluster(name), node, install, user="root", timeout=600)
+            scan(im, name, image, few)
+            pairs = []
+            for _ in range(PAIRS):
+                theirs = parallel(im, name, number)
+                ours, submitted = scan(im, name, image, points)
+                pairs.append((theirs, ours, submitted))
+    return {
+        "points": number,
+        "parallel_ms_per_point": round(median(pair[0] for pair in pairs) / number * 1e3, 2),
+        "scan_ms_per_point": round(median(pair[1] for pair in pairs) / number * 1e3, 2),
+        "ratio": round(median(pair[1] / pair[0] for pair in pairs), 2),
+        "ratios": [round(pair[1] / pair[0], 2) for pair in pairs],
+        "client_start_s": round(median(pair[2] for pair in pairs), 2),
+        "client_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1:]), indent=2))
