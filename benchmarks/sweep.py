@@ -58,10 +58,10 @@ def run(im: LocalManager, name: str, script: str, *, root: bool = False) -> str:
 def parallel(im: LocalManager, name: str, number: int) -> float:
     """Run the points by GNU parallel on all nodes at once; return how long that took."""
     workers = [node for node in im.cluster(name).nodes if node.slots]
-    lines = [
-        f"ssh {node.name} 'cd $(mktemp -d) && seq {i} {len(workers)} {number - 1} | {PARALLEL.format(slots=node.slots)}' &"
-        for i, node in enumerate(workers)
-    ]
+    lines = []
+    for i, node in enumerate(workers):
+        work = f"seq {i} {len(workers)} {number - 1} | {PARALLEL.format(slots=node.slots)}"
+        lines.append(f"ssh {node.name} 'cd $(mktemp -d) && {work}' &")
     started = time.monotonic()
     run(im, name, "\n".join([*lines, "wait"]))
     return time.monotonic() - started

@@ -184,6 +184,7 @@ SHIPPED = [
     "mpi_podman_cluster.yaml",
     "docker_cluster.yaml",
     "data_cluster.yaml",
+    "slurm_cluster.yaml",
     "examples/own_playbook/cluster.yaml",
 ]
 
