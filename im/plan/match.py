@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from im.errors import InputError, NoCapacity
@@ -34,7 +35,19 @@ def match(group: NodeGroup, catalog: Catalog) -> Match:
     image = _image(group.os, catalog.images, where)
     if catalog.any_size:
         return Match(image, _made_to_measure(group.hardware, catalog.largest, where))
-    return Match(image, _flavor(group.hardware, image, catalog.flavors, where))
+    return Match(image, _flavor(group.hardware, _on_flavor(image, group, where), catalog.flavors, where))
+
+
+def _on_flavor(image: Image, group: NodeGroup, where: str) -> Image:
+    """Return the image as a flavor has to carry it: without a disk where the group boots from volumes."""
+    if not group.boot_volume:
+        return image
+    if group.boot_volume < image.min_disk:
+        hint = f"it needs {size(image.min_disk)}"
+        raise InputError(
+            f"a boot volume of {size(group.boot_volume)} is too small for {image.name}", where=where, hint=hint
+        )
+    return replace(image, min_disk=0)
 
 
 def place(group: NodeGroup) -> str:
@@ -125,7 +138,7 @@ def _made_to_measure(wanted: Hardware, largest: Flavor | None, where: str) -> Fl
 
 def _flavor(wanted: Hardware, image: Image, flavors: tuple[Flavor, ...], where: str) -> Flavor:
     if wanted.flavor:
-        return _flavor_by_name(wanted, flavors, where)
+        return _flavor_by_name(wanted, image, flavors, where)
     fitting = [flavor for flavor in flavors if not _shortfalls(wanted, flavor) and _carries(flavor, image)]
     if not fitting:
         raise NoCapacity(
@@ -134,12 +147,16 @@ def _flavor(wanted: Hardware, image: Image, flavors: tuple[Flavor, ...], where: 
     return min(fitting, key=lambda flavor: (flavor.gpus, flavor.cpus, flavor.memory, flavor.disk, flavor.name))
 
 
-def _flavor_by_name(wanted: Hardware, flavors: tuple[Flavor, ...], where: str) -> Flavor:
+def _flavor_by_name(wanted: Hardware, image: Image, flavors: tuple[Flavor, ...], where: str) -> Flavor:
     for flavor in flavors:
         if wanted.flavor in {flavor.id, flavor.name}:
             if missing := _shortfalls(wanted, flavor):
                 hint = f"{flavor.name} has {_flavor_text(flavor)}"
                 raise InputError(f"flavor {flavor.name} is too small: asked for {missing[0]}", where=where, hint=hint)
+            if not _carries(flavor, image):
+                needed = _flavor_text(Flavor("", "", 1, image.min_memory, image.min_disk))
+                hint = f"the image needs {needed.partition(', ')[2]}; {flavor.name} has {_flavor_text(flavor)}"
+                raise InputError(f"flavor {flavor.name} is too small for image {image.name}", where=where, hint=hint)
             return flavor
     names = sorted(flavor.name for flavor in flavors)
     near = difflib.get_close_matches(wanted.flavor, names, n=3) or names[:8]

@@ -1,5 +1,7 @@
 """Which image and which size a group gets, and what is said if there is none."""
 
+from dataclasses import replace
+
 import pytest
 
 from im.errors import InputError, NoCapacity
@@ -70,6 +72,19 @@ def test_a_named_flavor_must_exist():
     with pytest.raises(InputError, match=r"no flavor 'c4\.big'") as caught:
         flavor(flavor="c4.big")
     assert "c4.large" in caught.value.hint
+
+
+def test_a_named_flavor_must_carry_the_image():
+    with pytest.raises(InputError, match=r"c1\.tiny is too small for image Debian 12") as caught:
+        flavor(OperatingSystem(image="Debian 12"), flavor="c1.tiny")
+    assert "the image needs 10 GiB of disk" in caught.value.hint
+
+
+def test_a_group_that_boots_from_volumes_needs_no_disk_of_its_flavor():
+    boots = replace(group(OperatingSystem(image="Debian 12"), flavor="c1.tiny"), boot_volume=10 * GIB)
+    assert match(boots, CATALOG).flavor.name == "c1.tiny"
+    with pytest.raises(InputError, match="boot volume of 9 GiB is too small for Debian 12"):
+        match(replace(boots, boot_volume=9 * GIB), CATALOG)
 
 
 def test_a_named_flavor_must_be_large_enough():
