@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from im_batch import places, slurm, usage
+from im_batch.faults import BatchError
 from im_batch.records import append
 
 _PATIENCE = 60.0
@@ -118,10 +119,23 @@ def _collect(job: int, nodes: list[str]) -> None:
     record = summary(job, known, told)
     append(record)
     if places.settings().get("database"):
-        note = json.dumps({key: value for key, value in record.items() if key in _NOTED}, separators=(",", ":"))
-        slurm.ask("scontrol", "update", f"JobId={job}", f"AdminComment={note}")
+        note(record)
 
 
+def note(record: dict[str, object]) -> None:
+    """Write what Slurm does not count itself beside the job in its database; the job gets there a little later."""
+    modify = ("sacctmgr", "--immediate", "--quiet")
+    with contextlib.suppress(BatchError):  # he is known already
+        slurm.ask(*modify, "add", "user", str(record["user"]), "account=users")
+    text = json.dumps({key: value for key, value in record.items() if key in _NOTED}, separators=(",", ":"))
+    for _ in range(_TRIES):
+        with contextlib.suppress(BatchError):
+            slurm.ask(*modify, "modify", "job", f"jobid={record['job']}", "set", f"admincomment={text}")
+            return
+        time.sleep(1)
+
+
+_TRIES = 30
 _NOTED = ("image", "code", "cpu_seconds", "peak_memory", "read_bytes", "written_bytes", "oom_kills")
 
 
