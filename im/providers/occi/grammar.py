@@ -11,6 +11,7 @@ from im.providers.occi.model import Value
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TYPE = re.compile(r"[^\s#\"<>;,]+#[^\s\"<>;,#]+")
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+_PAIR = re.compile(r'\s*([^\s="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^"\s][^"]*?)(?=\s+[^\s="]+=|\s*$)\s*', re.DOTALL)
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|<[^>]*>|[^";,<]+|[";,<]', re.DOTALL)
 
 
@@ -29,12 +30,15 @@ def split(text: str, separator: str) -> list[str]:
 
 
 def pairs(parts: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield name and raw value of each ``name=value``. Raises where there is no value."""
+    """Yield name and raw value of each ``name=value``; old servers put several into one part. Raises for others."""
     for part in parts:
-        name, equals, value = part.partition("=")
-        if not equals or not value.strip():
-            raise ProviderError(f"half a rendering: no value in {shorten(part)}")
-        yield name.strip(), value.strip()
+        at = 0
+        while at < len(part):
+            found = _PAIR.match(part, at)
+            if not found:
+                raise ProviderError(f"half a rendering: no value in {shorten(part[at:])}")
+            yield found[1], found[2].strip()
+            at = found.end()
 
 
 def read_value(raw: str) -> Value:

@@ -53,17 +53,16 @@ def _entities(document: Any) -> Sequence[Any]:  # noqa: ANN401
 
 
 def _category(said: _Object, cls: CategoryClass) -> Category:
-    derived = said.get("parent") or said.get("related") or ()
-    rel = (*([derived] if isinstance(derived, str) else derived), *_list(said.get("depends")))
-    attributes = _object(said.get("attributes") or {})
+    parent = said.get("parent")
+    rel = (*([parent] if parent else []), *_list(said.get("related")), *_list(said.get("depends")))
     return Category(
         scheme=_text(said, "scheme"),
         term=_text(said, "term"),
         cls=cls,
         title=str(said.get("title") or ""),
-        rel=tuple(map(str, rel)),
+        rel=tuple(dict.fromkeys(map(str, rel))),
         location=str(said.get("location") or ""),
-        attributes={name: _default(what) for name, what in attributes.items()},
+        attributes=dict(_definitions("", _object(said.get("attributes") or {}))),
         actions=tuple(map(str, _list(said.get("actions")))),
     )
 
@@ -122,9 +121,14 @@ def _flat(prefix: str, said: _Object) -> Iterator[tuple[str, Value]]:
             yield f"{prefix}{name}", value
 
 
-def _default(what: object) -> Value | None:
-    value = what.get("default") if isinstance(what, dict) else None
-    return value if isinstance(value, str | int | float | bool) else None
+def _definitions(prefix: str, said: _Object) -> Iterator[tuple[str, Value | None]]:
+    """Attributes with their defaults, by their full names; older servers nest these too."""
+    for name, what in said.items():
+        if isinstance(what, dict) and what and all(isinstance(inner, dict) for inner in what.values()):
+            yield from _definitions(f"{prefix}{name}.", what)
+        else:
+            value = what.get("default") if isinstance(what, dict) else None
+            yield f"{prefix}{name}", value if isinstance(value, str | int | float | bool) else None
 
 
 def _loaded(body: str) -> Any:  # noqa: ANN401
