@@ -41,7 +41,7 @@ int main(int argc, char **argv)
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     MPI_Get_processor_name(host, &length);
     name_container(container, sizeof container);
-    setvbuf(stdout, NULL, _IOLBF, 0);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 
     expected = size * (size + 1) / 2.0;
     sum = sum_over_ranks(rank);
