@@ -160,17 +160,20 @@ class Builder:
             return
         subnets = {subnet for network in networks for subnet in network["subnets"]}
         if before:
-            query = {"device_id": router["id"], "fields": ("fixed_ips",)}
-            ports = self._api.get("network", "/ports", query)["ports"]
-            subnets -= {address["subnet_id"] for port in ports for address in port["fixed_ips"]}
-        path = f"/routers/{router['id']}/add_router_interface"
-        Together.all([partial(self._plug, path, subnet) for subnet in sorted(subnets)])
+            subnets -= self._plugged(router)
+        Together.all([partial(self._plug, router, subnet) for subnet in sorted(subnets)])
 
-    def _plug(self, path: str, subnet: str) -> None:
+    def _plugged(self, router: Json) -> set[str]:
+        query = {"device_id": router["id"], "fields": ("fixed_ips",)}
+        ports = self._api.get("network", "/ports", query)["ports"]
+        return {address["subnet_id"] for port in ports for address in port["fixed_ips"]}
+
+    def _plug(self, router: Json, subnet: str) -> None:
+        path = f"/routers/{router['id']}/add_router_interface"
         try:
             self._api.act("network", "PUT", path, {"subnet_id": subnet})
-        except ProviderError as error:  # a lost answer, and it was done all the same
-            if "already has a port" not in error.message:
+        except ProviderError:
+            if subnet not in self._plugged(router):  # else an answer was lost, and it was done all the same
                 raise
 
     def _security_groups(self, found: Found, wanted: wishes.Scheme) -> dict[tuple[str, str], str]:
