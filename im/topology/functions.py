@@ -26,6 +26,8 @@ FindFile = Callable[[str, "Mark"], object]
 """Returns where a file that an artifact names is."""
 Attributes = Mapping[str, Mapping[str, object]]
 _ADDRESSES: Final = {"ip_address": "private_address"}
+LIVE: Final = ("private_address", "public_address", "name", "tosca_id", "tosca_name", "user", "login")
+"""The attributes that machines have when they are there."""
 MAX_DEPTH: Final = 100
 MAX_STEPS: Final = 100_000
 STEPS_PER_NODE: Final = 200
@@ -122,6 +124,17 @@ class Resolver:
         self._steps = 0
         self._most_steps = MAX_STEPS + STEPS_PER_NODE * len(nodes)
 
+    def quiet(self) -> Resolver:
+        """Return a resolver that finds the same answers and reports nothing, for what was read before."""
+        return Resolver(
+            self._inputs,
+            self._nodes,
+            self._types,
+            Findings(),
+            declared=self._declared,
+            find_file=self._find_file,
+        )
+
     def resolve(self, value: object, scope: Scope, mark: Mark) -> object:
         """Return ``value`` with its functions answered.
 
@@ -193,7 +206,7 @@ class Resolver:
             return self._artifact(node, member, mark)
         climb = arguments[0] == "HOST"
         if name == "get_attribute":
-            return self._attribute(node, member, path, mark)
+            return self._awaited(self._attribute(node, member, path, mark), mark)
         return self._property(node, member, path, mark, climb=climb)
 
     def _of_relation(self, scope: Scope, path: list[object], mark: Mark) -> object:
@@ -246,6 +259,15 @@ class Resolver:
             return self._address(node.name, path)
         host = self._nodes.get(node.host(self._types))
         return self._attribute(host, name, path, mark) if host else {"get_attribute": [node.name, name, *path]}
+
+    def _awaited(self, value: object, mark: Mark) -> object:
+        """Report an attribute that no machine will ever have: what is made with it stays empty."""
+        if is_function(value) and isinstance(value, dict):
+            node, member, *path = call(value)[1] if "get_attribute" in value else (None, None)
+            if node is not None and member not in LIVE:
+                message = f"the attribute '{'.'.join(map(str, (member, *path)))}' of '{node}' stays empty"
+                self._findings.warning(mark, "ignored", message, f"there are: {', '.join(LIVE)}")
+        return value
 
     def _address(self, name: str, path: list[object]) -> object:
         """An endpoint's ``ip_address`` is the address of the machine below it."""

@@ -27,7 +27,7 @@ FRONT_END: Final = "im.nodes.FrontEnd"
 def read_groups(world: World, topology: Map) -> tuple[tuple[NodeGroup, ...], tuple[Network, ...]]:
     """Return the node groups, one of them the front-end, and the networks that they are on."""
     check_volumes(world)
-    check_unheeded(world)
+    check_unheeded(world, topology)
     networks = Networks(world)
     groups = tuple(_group(world, node, networks) for node in world.of_type(COMPUTE))
     return _with_front_end(world, with_policies(world, topology, groups)), tuple(networks.found.values())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from im.topology.document import Document, Float, Map, as_map
 from im.topology.functions import Scope
-from im.topology.nodes import requirement_items
+from im.topology.nodes import requirement_items, short_name
 from im.topology.syntax import call, descend, is_function
 from im.topology.types import SECTIONS, TypeDefinition, Types
 from im.topology.world import World, lower_bound
@@ -79,6 +79,7 @@ class _Plain:
 
     def __init__(self, world: World, inputs: Mapping[str, object]) -> None:
         self._world = world
+        self._resolver = world.resolver.quiet()
         self._inputs = inputs
 
     def topology(self, topology: Map) -> dict[str, Any]:
@@ -132,7 +133,7 @@ class _Plain:
         )
 
     def _answered(self, value: object, node: str) -> Any:  # noqa: ANN401 - whatever a template holds
-        return self.value(self._world.resolver.resolve(value, Scope(node), Map().mark))
+        return self.value(self._resolver.resolve(value, Scope(node), Map().mark))
 
     def type(self, found: TypeDefinition) -> dict[str, Any]:
         """Return the body of a type."""
@@ -173,9 +174,15 @@ def _complete(scalable: dict[str, dict[str, Any]] | None) -> None:
 
 
 def _flatten(entity: object) -> None:
-    """Put operations directly into their interface, without their inputs: those are answered and checked already."""
+    """Put operations directly into their interface, without their inputs: those are answered and checked already.
+
+    Other interfaces than those that run are left out: tosca-parser breaks on some of them.
+    """
     if not isinstance(entity, dict) or not isinstance(entity.get("interfaces"), dict):
         return
+    entity["interfaces"] = {
+        name: body for name, body in entity["interfaces"].items() if short_name(name) in {"Standard", "Configure"}
+    }
     for name, interface in entity["interfaces"].items():
         if isinstance(interface, dict):
             flat = {

@@ -183,3 +183,33 @@ def test_a_role_of_galaxy_is_said_to_be_missing(findings):
 
 def test_a_role_beside_the_playbook_is_there(findings):
     assert findings(GALAXY, files=(*FILES, "x/roles/owner.nfs/tasks/main.yml")) == []
+
+
+def test_what_never_runs_or_is_never_copied_is_said(findings):
+    text = """
+    topology_template:
+      node_templates:
+        server: { type: tosca.nodes.Compute }
+        tool:
+          type: tosca.nodes.SoftwareComponent
+          requirements: [ { host: server } ]
+          artifacts: { conf: { file: tool.yml, type: tosca.artifacts.File, deploy_path: /etc } }
+          interfaces:
+            Standard:
+              configure: { implementation: { primary: tool.yml, timeout: 60, dependencies: [ roles.yml ] } }
+              delete: tool.sh
+            Backup: { type: tosca.interfaces.Root, run: tool.sh }
+      workflows: { w: { steps: {} } }
+      outputs:
+        log: { value: { get_attribute: [ server, state ] } }
+    """
+    found = findings(text, files=FILES)
+    assert [line.partition(": warning ignored: ")[2] or line for line in found] == [
+        "the artifact 'conf' of 'tool' is not copied to its 'deploy_path' (copy it in a playbook, from files/)",
+        "'timeout' of the operation 'Standard.configure' of 'tool' is not followed",
+        "'dependencies' of the operation 'Standard.configure' of 'tool' is not followed",
+        "the operation 'Standard.delete' of 'tool' never runs",
+        "the operation 'Backup.run' of 'tool' never runs",
+        "workflows are not followed (the order is that of the requirements)",
+        "the attribute 'state' of 'server' stays empty (there are: private_address, public_address, name, tosca_id, tosca_name, user, login)",
+    ]
