@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import subprocess
@@ -43,11 +44,13 @@ def ensure(
     """
     tell = Teller(emit, cluster.infrastructure, "job", image.container, "image")
 
-    def ready(place: str) -> Record:
-        name = record_name(engine, image, place)
-        return facts.images.get(name) or _make(cluster, place, request(facts, engine, image, place), image, tell)
+    wanted = names(cluster, engine, image, nodes)
 
-    first, *others = names(cluster, engine, image, nodes)
+    def ready(place: str) -> Record:
+        name = wanted[place]
+        return facts.images.get(name) or _make(cluster, place, request(facts, engine, image, place, name), image, tell)
+
+    first, *others = wanted
     record = ready(first)
     with ThreadPoolExecutor(max(1, min(len(others), AT_ONCE))) as pool:
         list(pool.map(ready, others))
@@ -64,7 +67,7 @@ def names(cluster: Cluster, engine: ContainerEngine, image: Image, nodes: tuple[
     """Return the nodes that must have the image, the front-end first, each with the name of its record."""
     first = cluster.front_end.name
     places = dict.fromkeys((first, *nodes)) if engine.per_node else (first,)
-    return {place: record_name(engine, image, place) for place in places}
+    return {place: record_name(engine, image, cluster.node(place)) for place in places}
 
 
 def _make(cluster: Cluster, place: str, wanted: Mapping[str, object], image: Image, tell: Teller) -> Record:
@@ -79,16 +82,19 @@ def missing(facts: ClusterFacts, places: Mapping[str, str]) -> dict[str, str]:
     return {place: name for place, name in places.items() if name not in facts.images}
 
 
-def record_name(engine: ContainerEngine, image: Image, node: str) -> str:
-    """Return the name of the record which says that the image is ready."""
-    parts = [image.container, engine.name] + ([node] if engine.per_node else [])
-    return "-".join(parts)
+def record_name(engine: ContainerEngine, image: Image, node: Node) -> str:
+    """Return the name of the record which says that the image is ready.
+
+    A node that takes the place of another has its name, but not its disk: the token tells them apart.
+    """
+    own = [node.name, hashlib.sha256(node.token.encode()).hexdigest()[:8]] if engine.per_node else []
+    return "-".join([image.container, engine.name, *own])
 
 
-def request(facts: ClusterFacts, engine: ContainerEngine, image: Image, place: str) -> dict[str, object]:
+def request(facts: ClusterFacts, engine: ContainerEngine, image: Image, place: str, record: str) -> dict[str, object]:
     """Return what :mod:`im.jobs.remote.prepare` is asked for; paths are relative to the home."""
     return {
-        "record": f".im/images/{record_name(engine, image, place)}.json",
+        "record": f".im/images/{record}.json",
         "archive": archive_path(image),
         "size": image.archive.stat().st_size if image.archive else 0,
         "keep": engine.per_node,

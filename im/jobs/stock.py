@@ -93,7 +93,8 @@ def remove(cluster: Cluster, reference: str, engine: str = "") -> tuple[Stocked,
     for entry in gone:
         image = Image(entry.reference, "rootfs", entry.digest)
         machine = ENGINES[entry.engine]
-        for place, record in names(cluster, machine, image, entry.nodes).items():
+        there = tuple(node.name for node in cluster.nodes if node.name in entry.nodes)
+        for place, record in names(cluster, machine, image, there).items():
             _run_all(
                 cluster,
                 place,
