@@ -93,8 +93,10 @@ class Actor:
 
     def _tell_what_replaces_volumes(self, groups: Collection[str]) -> None:
         for group in self._topology.groups if not has_volumes(self._world) else ():
-            if group.name in groups and (folders := [volume.mount for volume in group.volumes if volume.mount]):
-                message = f"this cloud has no volumes: {', '.join(folders)} of {group.name} is on the root disk"
+            places = [volume.mount for volume in group.volumes if volume.mount]
+            places += ["the system disk"] if group.boot_volume else []
+            if group.name in groups and places:
+                message = f"this cloud has no volumes: {', '.join(places)} of {group.name} is on the root disk"
                 self._journal.note("create", "note", "volumes", message)
 
     def _prepare(self) -> None:

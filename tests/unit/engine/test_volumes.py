@@ -73,8 +73,8 @@ def test_a_deploy_that_was_interrupted_attaches_what_is_missing(lab):
 
 def test_without_volumes_the_root_disk_takes_their_place_and_that_is_said(lab):
     lab.provider.capabilities -= {Capability.VOLUMES}
-    record = lab.deploy(with_volumes())
+    record = lab.deploy(cluster(volumes=(DATA,), boot_volume=20 << 30))
     assert record.state is InfrastructureState.READY
     assert lab.provider.calls["attach"] == 0
     (note,) = [event for event in lab.events if event.code == "volumes"]
-    assert note.message == "this cloud has no volumes: /data of worker is on the root disk"
+    assert note.message == "this cloud has no volumes: /data, the system disk of worker is on the root disk"
