@@ -127,7 +127,7 @@ def note(record: dict[str, object]) -> None:
     modify = ("sacctmgr", "--immediate", "--quiet")
     with contextlib.suppress(BatchError):  # he is known already
         slurm.ask(*modify, "add", "user", str(record["user"]), "account=users")
-    text = json.dumps({key: value for key, value in record.items() if key in _NOTED}, separators=(",", ":"))
+    text = " ".join(f"{key}={record[key]}" for key in _NOTED)
     for _ in range(_TRIES):
         with contextlib.suppress(BatchError):
             slurm.ask(*modify, "modify", "job", f"jobid={record['job']}", "set", f"admincomment={text}")

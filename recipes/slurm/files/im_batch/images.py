@@ -18,7 +18,7 @@ from im_batch.places import home
 def prepared(image: str) -> str:
     """Return the container of ``image``; it is made if it is not there. Raises :class:`BatchError`."""
     for record in (home() / ".im/images").glob("*.json"):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, KeyError):
             known = json.loads(record.read_text())
             container = f"im-{str(known['digest'])[:16]}"
             if known.get("image") == image and known.get("engine") == "udocker" and folder(container).exists():
