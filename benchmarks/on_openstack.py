@@ -91,15 +91,15 @@ def floor_create(site: Site, name: str, workers: int) -> None:
     compute, network = conn.compute, conn.network
     image_id = next(
         one["id"]
-        for one in conn.image.get("/v2/images", params={"limit": 1000}).json()["images"]
+        for one in conn.image.get("/images", params={"limit": 1000}).json()["images"]
         if one["name"] == site.image
     )
     flavor_id = next(one["id"] for one in compute.get("/flavors").json()["flavors"] if one["name"] == site.flavor)
-    outside = network.get("/v2.0/networks", params={"router:external": True}).json()["networks"][0]["id"]
+    outside = network.get("/networks", params={"router:external": True}).json()["networks"][0]["id"]
     net = posted(network, "network", name=name)
     subnet = posted(network, "subnet", network_id=net["id"], ip_version=4, cidr="10.65.0.0/20", name=name)
     router = posted(network, "router", name=name, external_gateway_info={"network_id": outside})
-    checked(network.put(f"/v2.0/routers/{router['id']}/add_router_interface", json={"subnet_id": subnet["id"]}))
+    checked(network.put(f"/routers/{router['id']}/add_router_interface", json={"subnet_id": subnet["id"]}))
     inside = posted(network, "security_group", name=name)
     ssh = posted(network, "security_group", name=f"{name}-ssh")
     rule = {"direction": "ingress", "ethertype": "IPv4"}
@@ -122,7 +122,7 @@ def floor_create(site: Site, name: str, workers: int) -> None:
     query = {"name": f"^{name}-", "limit": 1000}
     while len(checked(compute.get("/servers", params={**query, "status": "ACTIVE"}))["servers"]) < workers + 1:
         time.sleep(POLL)
-    port = checked(network.get("/v2.0/ports", params={"device_id": front_id}))["ports"][0]["id"]
+    port = checked(network.get("/ports", params={"device_id": front_id}))["ports"][0]["id"]
     posted(network, "floatingip", floating_network_id=outside, port_id=port, description=name)
     servers = checked(compute.get("/servers/detail", params=query))["servers"]
     if not all(one["addresses"] for one in servers):
@@ -142,25 +142,25 @@ def floor_delete(cloud: str, name: str) -> None:
     while checked(compute.get("/servers", params=query))["servers"]:
         time.sleep(POLL)
     for one in listed(network, "floatingips", description=name):
-        network.delete(f"/v2.0/floatingips/{one['id']}")
+        network.delete(f"/floatingips/{one['id']}")
     (router,) = listed(network, "routers", name=name)
     (subnet,) = listed(network, "subnets", name=name)
-    checked(network.put(f"/v2.0/routers/{router['id']}/remove_router_interface", json={"subnet_id": subnet["id"]}))
-    network.delete(f"/v2.0/routers/{router['id']}")
-    network.delete(f"/v2.0/networks/{subnet['network_id']}")
+    checked(network.put(f"/routers/{router['id']}/remove_router_interface", json={"subnet_id": subnet["id"]}))
+    network.delete(f"/routers/{router['id']}")
+    network.delete(f"/networks/{subnet['network_id']}")
     for group in (
         *listed(network, "security-groups", name=name),
         *listed(network, "security-groups", name=f"{name}-ssh"),
     ):
-        network.delete(f"/v2.0/security-groups/{group['id']}")
+        network.delete(f"/security-groups/{group['id']}")
 
 
 def posted(network: Any, key: str, **values: object) -> dict[str, Any]:  # noqa: ANN401 -- a proxy of the SDK
-    return checked(network.post(f"/v2.0/{key.replace('_', '-')}s", json={key: values}))[key]
+    return checked(network.post(f"/{key.replace('_', '-')}s", json={key: values}))[key]
 
 
 def listed(network: Any, kind_: str, **query: str) -> list[dict[str, Any]]:  # noqa: ANN401
-    return checked(network.get(f"/v2.0/{kind_}", params=query))[kind_.replace("-", "_")]
+    return checked(network.get(f"/{kind_}", params=query))[kind_.replace("-", "_")]
 
 
 def checked(response: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -35,7 +35,9 @@ class Addresses:
             if there := attached(listed.result(), wanted):
                 return there
             port = wanted[0]["id"]
-            return self._reused(unused(listed.result(), floating), port) or self._new(server, floating, port)
+            return self._reused(unused(listed.result(), floating, server.infrastructure), port) or self._new(
+                server, floating, port
+            )
 
     def _ports(self, server: str) -> Sequence[Json]:
         query = {"device_id": server, "fields": ("id", "network_id")}
@@ -79,10 +81,12 @@ def attached(listed: Sequence[Json], ports: Sequence[Json]) -> str:
     return next((str(one["floating_ip_address"]) for one in listed if one["port_id"] in ids), "")
 
 
-def unused(listed: Sequence[Json], floating: str) -> list[Json]:
-    """Return the addresses of a network that nobody uses and that are not marked for an infrastructure of ours."""
-    return [
-        one
-        for one in listed
-        if not one["port_id"] and one["floating_network_id"] == floating and not mark_of(one.get("description"))
-    ]
+def unused(listed: Sequence[Json], floating: str, infrastructure: str) -> list[Json]:
+    """Return the addresses of a network that nobody uses: first those that carry our mark, then those without one.
+
+    What carries the mark of another infrastructure is left to it.
+    """
+    marks = [(mark_of(one.get("description")), one) for one in listed]
+    free = [(mark, one) for mark, one in marks if not one["port_id"] and one["floating_network_id"] == floating]
+    ours = [one for mark, one in free if mark and mark.infrastructure == infrastructure]
+    return [*ours, *(one for mark, one in free if mark is None)]

@@ -19,7 +19,7 @@ _NETWORK_FIELDS = ("id", "name", "description", "router:external", "subnets", "i
 
 
 class Offers:
-    """Flavors, images, limits, zones and networks of one cloud; what seldom changes is listed once."""
+    """Flavors, images, limits, zones and networks of one cloud; a catalog lists them anew, all at once."""
 
     def __init__(self, api: Api, login: Login) -> None:
         self._api = api
@@ -33,7 +33,7 @@ class Offers:
         """Return everything that can be had; what the site refuses to tell is left out."""
         project = self._login.project()
         with Together() as at_once:
-            flavors = at_once.ask(self.flavors)
+            flavors = at_once.ask(self._list_flavors)
             images = at_once.ask(lambda: self._api.pages("image", "/images", "images", {"status": "active"}))
             networks = at_once.ask(self._list_networks)
             subnets = at_once.ask(self._subnets)
@@ -54,16 +54,8 @@ class Offers:
         )
 
     def flavors(self) -> tuple[Flavor, ...]:
-        """Return the flavors, with what their extra specs say where nova is new enough to tell."""
-        if not self._flavors:
-            try:
-                shown = self._api.pages("compute", "/flavors/detail", "flavors", version=FLAVORS_WITH_SPECS)
-            except ProviderError as error:
-                if error.retryable or isinstance(error, NotPermitted):
-                    raise
-                shown = self._api.pages("compute", "/flavors/detail", "flavors")
-            self._flavors = readings.flavors_of(shown)
-        return self._flavors
+        """Return the flavors as they were last listed."""
+        return self._flavors or self._list_flavors()
 
     def networks(self) -> list[Json]:
         """Return the networks as neutron shows them, listed a moment ago at most."""
@@ -76,6 +68,17 @@ class Offers:
         """We have made or removed one: list them anew when somebody asks."""
         with self._lock:
             self._networks_at = float("-inf")
+
+    def _list_flavors(self) -> tuple[Flavor, ...]:
+        """List the flavors, with what their extra specs say where nova is new enough to tell."""
+        try:
+            shown = self._api.pages("compute", "/flavors/detail", "flavors", version=FLAVORS_WITH_SPECS)
+        except ProviderError as error:
+            if error.retryable or isinstance(error, NotPermitted):
+                raise
+            shown = self._api.pages("compute", "/flavors/detail", "flavors")
+        self._flavors = readings.flavors_of(shown)
+        return self._flavors
 
     def _list_networks(self) -> list[Json]:
         found: list[Json] = self._api.get("network", "/networks", {"fields": _NETWORK_FIELDS})["networks"]

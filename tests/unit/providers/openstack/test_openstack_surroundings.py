@@ -187,6 +187,12 @@ def test_an_unused_address_is_taken_first_and_not_marked(neutron, addresses):
     assert neutron.kept["floatingips"][unused["id"]]["description"] == "kept"
 
 
+def test_an_address_that_a_server_of_ours_left_behind_is_taken_before_all(neutron, addresses):
+    neutron.add("floatingips", floating_network_id="ext", description="kept")
+    ours = neutron.add("floatingips", floating_network_id="ext", description="im:0a1b2c3d address frontend")
+    assert addresses.give(SERVER, "ext", ()) == ours["floating_ip_address"]
+
+
 def test_a_lost_answer_costs_no_second_address(neutron, addresses):
     neutron.trouble = trouble_at(neutron.calls + 3, "after")
     addresses.give(SERVER, "ext", ())
