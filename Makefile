@@ -62,6 +62,10 @@ stack-down: .venv/.ready
 demo: .venv/.ready system ## deploy 1 + 2 nodes here and run an MPI program in containers on them
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
 
+.PHONY: demo-openstack
+demo-openstack: .venv/.ready ## the same on virtual machines of a real OpenStack on this machine (root, Debian 12)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo-openstack
+
 .PHONY: bench
 bench: .venv/.ready system ## the figures of docs/benchmarks.md, each against a baseline of the same run
 	$(BIN)/python benchmarks/run.py

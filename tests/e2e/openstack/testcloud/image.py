@@ -18,7 +18,13 @@ BUILD = Path(__file__).parent / "image" / "build.sh"
 RELEASE = "bookworm"
 PARTS = ("disk.qcow2", "kernel", "ramdisk")
 OPTIONS = "root=/dev/vda console=tty0 console=ttyS0 quiet mitigations=off audit=0 net.ifnames=0 nomodeset"
-KNOWN = {"os_distro": "debian", "os_version": "12", "architecture": "x86_64", "hw_rng_model": "virtio"}
+KNOWN = {
+    "os_distro": "debian",
+    "os_version": "12",
+    "architecture": "x86_64",
+    "img_hv_type": "qemu",
+    "hw_rng_model": "virtio",
+}
 
 
 def ensure(folder: Path, steps: Steps, packages: Sequence[str] = ()) -> None:

@@ -24,8 +24,8 @@ FLAVORS = (
     ("m1.large", 4, 4096, 16),
 )
 IMAGES = {
-    "tiny-fake": {"min_disk": 1},
-    "huge-fake": {"min_disk": 500, "min_ram": 65536},  # larger than any flavor
+    "tiny-fake": {"min_disk": 1, "img_hv_type": "fake"},  # starts on the fake compute only
+    "huge-fake": {"min_disk": 500, "min_ram": 65536, "img_hv_type": "fake"},  # larger than any flavor
 }
 ZONES = {"real": "real1", "fake": "fake1"}
 SMALL = {"instances": 2, "cores": 3, "ram": 4096}
