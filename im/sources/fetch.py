@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from im.sources.files import MAX_BYTES, Refused, Source
+from im.sources.files import MAX_BYTES, Refused, Source, joined
 
 MAX_AGE: Final = 86_400.0
 """Seconds after which something without a checksum is fetched again."""
@@ -62,7 +62,7 @@ class Web:
         """
         address, _, fragment = reference.partition("#")
         checksum = _CHECKSUM.fullmatch(fragment)
-        refused = self._forbidden(urlsplit(address))
+        refused = self._forbidden(address)
         if refused is not None:
             return refused
         if self.folder is None:
@@ -78,24 +78,26 @@ class Web:
             return Refused(f"'{address}' has the checksum {kept.checksum}, not {wanted}", "it was changed since")
         return kept.source
 
-    def _forbidden(self, url: SplitResult) -> Refused | None:
-        host = (url.hostname or "").lower().rstrip(".")
+    def _forbidden(self, address: str) -> Refused | None:
+        try:
+            url = urlsplit(address)
+            host = (url.hostname or "").lower().rstrip(".")
+        except ValueError:
+            return Refused(f"'{address}' is no address", "https://HOST/PATH")
         if url.scheme not in {"http", "https"} or not host or url.username is not None:
             return Refused(f"'{url.geturl()}' is no address that im fetches", "https://HOST/PATH")
-        if self._named(host):
+        if self._named(host) or ("*" in self.hosts and url.scheme == "https"):
             return None
+        return self._not_allowed(address, host)
+
+    def _not_allowed(self, address: str, host: str) -> Refused:
         if "*" in self.hosts:
-            if url.scheme == "https":
-                return None
-            return Refused(f"'{url.geturl()}' is not encrypted", f"allow the host {host} by its name, or use https")
-        if not self.hosts:
-            problem = f"'{url.geturl()}' is not fetched from the network"
-            return Refused(
-                problem, "copy it and map its prefix to a folder (import_map), or allow its host (import_hosts)"
-            )
-        return Refused(
-            f"the settings do not allow the host {host}", "add it to import_hosts, or map the address to a folder"
-        )
+            return Refused(f"'{address}' is not encrypted", f"allow the host {host} by its name, or use https")
+        if self.hosts:
+            hint = "add it to import_hosts, or map the address to a folder"
+            return Refused(f"the settings do not allow the host {host}", hint)
+        hint = "copy it and map its prefix to a folder (import_map), or allow its host (import_hosts)"
+        return Refused(f"'{address}' is not fetched from the network", hint)
 
     def _named(self, host: str) -> bool:
         return any(
@@ -106,17 +108,16 @@ class Web:
     def _get(self, address: str) -> bytes | Refused:
         deadline = time.monotonic() + MAX_SECONDS
         for _ in range(MAX_REDIRECTS + 1):
-            url = urlsplit(address)
-            refused = self._forbidden(url)
+            refused = self._forbidden(address)
             if refused is not None:
                 return refused
             try:
-                answer = self._ask(url, deadline)
+                answer = self._ask(urlsplit(address), deadline)
             except (OSError, http.client.HTTPException, UnicodeError, ValueError) as error:
                 return Refused(f"'{address}' cannot be fetched: {_reason(error)}")
             if not isinstance(answer, str):
                 return answer
-            address = urljoin(address, answer)
+            address = joined(address, answer)
         return Refused(f"'{address}' redirects too often")
 
     def _ask(self, url: SplitResult, deadline: float) -> bytes | Refused | str:

@@ -87,7 +87,7 @@ class Sources:
         if mapped is not None:
             return mapped
         if importer.url:
-            reference = urljoin(importer.url, reference)
+            reference = joined(importer.url, reference)
         if importer.url or ("://" in reference and not reference.startswith("file://")):
             return self._mapped(reference) or self._fetch.find(reference)
         return self._checked(importer.path.parent / reference.removeprefix("file://"), _shown(reference, importer))
@@ -111,6 +111,14 @@ class Sources:
         if not is_file:
             return Refused(f"there is no file '{name}'")
         return Source(real, name)
+
+
+def joined(base: str, reference: str) -> str:
+    """Return the address that ``reference`` means in a file at ``base``; as it is, where it is none."""
+    try:
+        return urljoin(base, reference)
+    except ValueError:
+        return reference
 
 
 def _shown(reference: str, importer: Source) -> str:

@@ -127,22 +127,24 @@ def _finish(
     findings = world.findings
     if world.for_im:
         findings.revise(tolerated)
-    if not groups:
-        _say_no_machines(template, world)
+    _say_no_machines(template, world, groups)
     if not findings.errors:
         findings.extend(judge(question(template, world, values)))
     findings.stop()
 
 
-def _say_no_machines(template: Document, world: World) -> None:
+def _say_no_machines(template: Document, world: World, groups: Sequence[NodeGroup]) -> None:
     """A template of types is of use to others; one for another service will never be of use here."""
     findings = world.findings
     name, what = elsewhere(world.nodes.values(), world.types)
-    if name:
+    if name and groups:
+        message = f"'{name}' describes {what}, which another service runs"
+        findings.warning(world.nodes[name].body.value_mark("type"), "ignored", message)
+    elif name:
         message = f"the template describes {what} ('{name}'), and no machine that im could make"
         mark = world.nodes[name].body.value_mark("type")
         findings.error(mark, "no-machines", message, "another service runs these; or add machines for them")
-    elif not findings.errors:
+    elif not groups and not findings.errors:
         message = "the template describes no machine"
         findings.warning(template.root.mark, "no-machines", message, "add a node of type im.nodes.FrontEnd")
 

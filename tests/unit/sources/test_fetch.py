@@ -129,6 +129,8 @@ def test_with_its_checksum_a_copy_is_good_for_ever(site, web):
         (("example.org",), "https://user@example.org/t", "is no address that im fetches"),
         (("example.org",), "ftp://example.org/t", "is no address that im fetches"),
         (("*",), "http://example.org/t", "is not encrypted"),
+        (("*",), "https://[x/t", "is no address"),
+        ((), "https://[x/t", "is no address"),
     ],
 )
 def test_what_the_settings_do_not_allow_is_never_asked_for(tmp_path, hosts, address, said):
@@ -147,6 +149,8 @@ def test_a_name_that_nobody_allowed_cannot_stand_for_a_private_address(tmp_path,
 def test_a_redirect_cannot_lead_where_the_settings_do_not(site, web):
     site.pages["/t"] = "-> http://169.254.169.254/latest/meta-data"
     assert problem(web.find(site.url("/t"))) == "the settings do not allow the host 169.254.169.254"
+    site.pages["/v"] = "-> http://[x"
+    assert "is no address" in problem(web.find(site.url("/v")))
     site.pages["/u"] = "-> file:///etc/passwd"
     assert "is no address that im fetches" in problem(web.find(site.url("/u")))
 
