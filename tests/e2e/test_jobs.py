@@ -114,6 +114,27 @@ def test_files_arguments_and_variables_reach_every_rank_unchanged(launch, tmp_pa
     assert len(folders) == 1
 
 
+def test_a_job_that_takes_too_long_is_ended_with_the_code_of_timeout(launch, nothing_left):
+    assert finish(launch("mpi_hello", "300", options=("--time", "4")))[0] == 124
+
+
+def test_the_images_own_launcher_starts_the_ranks_if_it_is_asked_to(launch, nothing_left):
+    code, output, errors = finish(launch("mpi_hello", options=("--mode", "inside")))
+    assert code == 0, errors
+    assert all(map(re.fullmatch, HELLO, sorted(output.splitlines()))), output
+
+
+def test_a_rehearsal_tells_the_commands_and_runs_nothing(launch, subcluster):
+    code, output, errors = finish(launch("touch", "never", options=("--dry-run", "--workdir", "/tmp")))
+    assert code == 0, errors
+    assert re.search(
+        r"^frontend: cd \S+ && mpirun --host worker-1:2,worker-2:2 -np 4 .* touch never$",
+        output,
+        re.DOTALL | re.MULTILINE,
+    )
+    assert subcluster.on("frontend", "ls /tmp/never; true", user=subcluster.cluster.user) == ""
+
+
 def test_more_ranks_than_slots_are_refused_before_anything_starts(launch):
     code, output, errors = finish(launch("mpi_hello", ranks=5))
     assert (code, output) == (2, "")
