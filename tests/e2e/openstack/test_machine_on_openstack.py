@@ -1,4 +1,4 @@
-"""A real virtual machine: cloud-init gives it our host key and root's key, so that the first SSH connection is verified."""
+"""A real virtual machine: cloud-init gives it our host key and root's key, so the first SSH connection is verified."""
 
 from __future__ import annotations
 
