@@ -15,7 +15,9 @@ from im.providers.openstack.marks import Batch, batches, name_filter
 from im.providers.openstack.servers import create_body, instance_of, missing_from, requested
 from im.providers.openstack.surroundings import Surroundings
 
-LONGEST_BLIND = 30.0
+LONGEST_TRUST = 30.0
+"""Seconds for which it is believed that nobody else makes or removes servers of an infrastructure."""
+LONGEST_BLIND = 120.0
 """Seconds after which the whole truth is asked for, whatever seems to go on."""
 LONGEST_HOPE = 10.0
 """Seconds after which it is asked whether a server that does not become active has failed."""
@@ -25,12 +27,13 @@ LONGEST_HOPE = 10.0
 class View:
     """What we know of an infrastructure's servers.
 
-    ``whole``: when all was listed; ``errors``: when it was last asked which failed.
+    ``whole``: when all was listed; ``errors``: when it was last asked which failed; ``members``: when, which there are.
     """
 
     servers: Mapping[str, Instance]
     whole: float
     errors: float
+    members: float
 
     @property
     def statuses(self) -> set[str]:
@@ -45,6 +48,7 @@ class Fleet:
         self._api = api
         self._clock = clock
         self._lock = threading.Lock()
+        self._first_look = threading.Lock()
         self._views: dict[str, View] = {}
 
     # looking
@@ -95,16 +99,19 @@ class Fleet:
     def _whole(self, infrastructure: str) -> tuple[Instance, ...]:
         begun = self._clock()
         found = self._listed(infrastructure)
-        return self._keep(infrastructure, View({one.id: one for one in found}, begun, begun))
+        return self._keep(infrastructure, View({one.id: one for one in found}, begun, begun, begun))
 
     def _becoming(self, infrastructure: str, view: View) -> tuple[Instance, ...]:
         now, name = self._clock(), name_filter(infrastructure)
         if now - view.errors >= LONGEST_HOPE:
             view = replace(view, errors=now)
-            failed = {one["id"] for one in self._brief(name, status="ERROR")}
-            if failed != {id_ for id_, one in view.servers.items() if one.status == "error"}:
+            if self._brief(name, status="ERROR") != {id_ for id_, one in view.servers.items() if one.status == "error"}:
                 return self._whole(infrastructure)
-        active = {one["id"] for one in self._brief(name, status="ACTIVE")}
+        if now - view.members >= LONGEST_TRUST:
+            view = replace(view, members=now)
+            if self._brief(name) != view.servers.keys():
+                return self._whole(infrastructure)
+        active = self._brief(name, status="ACTIVE")
         waiting = {id_ for id_, one in view.servers.items() if one.status != "error"}
         if active - view.servers.keys() or waiting <= active:
             return self._whole(infrastructure)
@@ -112,7 +119,7 @@ class Fleet:
         return self._keep(infrastructure, replace(view, servers=servers))
 
     def _remaining(self, infrastructure: str, view: View) -> tuple[Instance, ...]:
-        there = {one["id"] for one in self._brief(name_filter(infrastructure))}
+        there = self._brief(name_filter(infrastructure))
         if there - view.servers.keys():
             return self._whole(infrastructure)
         servers = {id_: one for id_, one in view.servers.items() if id_ in there}
@@ -123,7 +130,10 @@ class Fleet:
             self._views[infrastructure] = view
         return tuple(view.servers.values())
 
-    def _brief(self, name: str, **query: str) -> Sequence[Json]:
+    def _brief(self, name: str, **query: str) -> set[str]:
+        return {one["id"] for one in self._names(name, **query)}
+
+    def _names(self, name: str, **query: str) -> Sequence[Json]:
         return self._api.pages("compute", "/servers", "servers", {"name": name, **query})
 
     # changing
@@ -135,9 +145,10 @@ class Fleet:
         if not specs:
             return ()
         infrastructure = specs[0].infrastructure
-        view = self._views.get(infrastructure)
-        if view is None or self._clock() - view.whole >= LONGEST_BLIND:
-            self._whole(infrastructure)
+        with self._first_look:
+            view = self._views.get(infrastructure)
+            if view is None or self._clock() - max(view.whole, view.members) >= LONGEST_TRUST:
+                self._whole(infrastructure)
         there = {one.token: one for one in self._known(infrastructure).values()}
         new = batches(missing_from(there, specs))
         there |= self._create_all([partial(self._create, batch, around, flavor) for batch in new], new)
@@ -185,7 +196,7 @@ class Fleet:
     def _numbered(self, batch: Batch, name: str) -> Sequence[Instance]:
         """Return the servers of a call that many came from, by their names; nova tells the id of the first only."""
         known = self._known(batch.infrastructure)
-        shown = [one for one in self._brief(f"^{name}-[0-9]+$") if one["id"] not in known]
+        shown = [one for one in self._names(f"^{name}-[0-9]+$") if one["id"] not in known]
         found = [one for one in (requested(batch, item) for item in shown) if one]
         if len(shown) == len({one.token for one in found}) == len(batch.nodes):
             return found

@@ -1,12 +1,15 @@
 """Servers are asked for in few calls and watched by brief listings; a toy nova on loopback counts them."""
 
 import re
+import threading
+from functools import partial
 
 import pytest
 
 from im.errors import NoCapacity, ProviderUnavailable
 from im.plan.model import NodeSpec
-from im.providers.openstack.fleet import LONGEST_BLIND, LONGEST_HOPE, Fleet
+from im.providers.openstack.api import Together
+from im.providers.openstack.fleet import LONGEST_BLIND, LONGEST_HOPE, LONGEST_TRUST, Fleet
 from im.providers.openstack.surroundings import Surroundings
 
 AROUND = Surroundings(label="lab", networks={}, default="net", inside="sg")
@@ -20,6 +23,7 @@ class ToyNova:
         self.servers = {}
         self.toy = toy
         self.before = self.after = None
+        self.lock = threading.Lock()
         toy.answer = self.answer
 
     def answer(self, method, path, query, body):
@@ -39,7 +43,8 @@ class ToyNova:
     def post(self, wanted):
         if self.before:
             return self.before.pop(0) if len(self.before) > 1 else self.before[0]
-        made, trouble, self.after = self.create(wanted), self.after, None
+        with self.lock:
+            made, trouble, self.after = self.create(wanted), self.after, None
         return trouble or (202, {"server": {"id": made}})
 
     def create(self, wanted):
@@ -132,8 +137,27 @@ def test_what_has_failed_is_found_after_a_while(nova, fleet, now):
 def test_a_server_that_vanishes_while_others_build_is_missed_after_a_while(nova, fleet, now):
     create(fleet, specs(1, 2))
     del nova.servers["s2"]
-    now[0] += LONGEST_BLIND
+    now[0] += LONGEST_TRUST
     assert [one.name for one in fleet.list(LAB)] == ["worker-1"]
+
+
+def test_however_long_servers_build_they_are_not_listed_whole_before_the_end(nova, fleet, now):
+    create(fleet, specs(1, 2))
+    nova.asked()
+    for _ in range(int(LONGEST_BLIND) - 1):
+        now[0] += 1
+        fleet.list(LAB)
+    assert "GET /servers/detail" not in nova.asked()
+    now[0] += 1
+    fleet.list(LAB)
+    assert nova.asked() == ["GET /servers/detail"]
+
+
+def test_groups_that_are_asked_for_at_the_same_time_look_once(nova, fleet):
+    groups = [specs(1, group="frontend"), specs(1, 2)]
+    Together.all([partial(create, fleet, group) for group in groups])
+    assert nova.asked().count("GET /servers/detail") == 1
+    assert len(fleet.list(LAB)) == 3
 
 
 def test_a_server_that_somebody_else_made_is_seen(nova, fleet, api):
