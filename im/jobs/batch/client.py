@@ -25,15 +25,11 @@ INTERRUPTED = 130
 
 
 def submit(cluster: Cluster, container: Container, *, emit: Emit) -> str:
-    """Bring the image if it is a file here, submit, and return the container's id. Raises :class:`JobError`."""
+    """Make the image ready, submit, and return the container's id. Raises ``JobError``, ``InputError``."""
     image = recognise(container.image)
-    prepared = ""
-    if image.archive:
-        facts = survey(cluster)
-        engine = choose("udocker", facts.engines)
-        ensure(cluster, facts, engine, image, nodes=(), emit=emit)
-        prepared = image.container
-    words = submission(container, prepared)
+    facts = survey(cluster)
+    ensure(cluster, facts, choose("udocker", facts.engines), image, nodes=(), emit=emit)
+    words = submission(container, image.container)
     done = connection.run(cluster, cluster.front_end, words, user=cluster.user, timeout=3600)
     if done.status:
         raise failure(cluster, done.status, done.stderr.decode(errors="replace"))

@@ -29,7 +29,7 @@ class Container:
 
 
 def submission(container: Container, prepared: str) -> list[str]:
-    """Return the words that submit; ``prepared`` names what was made of the image already ("": the front-end does)."""
+    """Return the words that submit; ``prepared`` names what was made of the image already."""
     options = {
         "--name": container.name,
         "--workdir": container.directory,

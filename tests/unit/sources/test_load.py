@@ -185,6 +185,7 @@ SHIPPED = [
     "docker_cluster.yaml",
     "data_cluster.yaml",
     "slurm_cluster.yaml",
+    "scan_cluster.yaml",
     "examples/own_playbook/cluster.yaml",
 ]
 
