@@ -87,7 +87,7 @@ def volume_mark(title: str) -> VolumeMark | None:
 
 
 def _written(*parts: str) -> str:
-    title = ":".join(quote(part, safe=" ") for part in parts)
+    title = ":".join(quote(part, safe="") for part in parts)
     if len(title) > LONGEST:
         hint = "give the group a shorter name"
         raise InputError(f"{parts[0]!r} and its group need {len(title)} characters, OCCI has {LONGEST}", hint=hint)

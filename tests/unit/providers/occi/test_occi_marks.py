@@ -10,7 +10,7 @@ from im.errors import InputError
 from im.providers.occi.grammar import checked
 from im.providers.occi.marks import NetworkMark, ServerMark, VolumeMark, network_mark, read_mark, server_mark
 
-parts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
+parts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=4)
 marks = (
     st.builds(ServerMark, parts, parts, st.integers(0, 10**6), parts, parts)
     | st.builds(NetworkMark, parts, parts)
@@ -28,7 +28,7 @@ def test_a_mark_is_one_line_of_plain_letters(mark):
     title = str(mark)
     assert title.isascii()
     assert checked(title) == title
-    assert not set(title) & set("\"',;\\<>")
+    assert not set(title) & set("\"',;\\<> ")
 
 
 @given(title=st.text(max_size=60))
