@@ -86,7 +86,7 @@ def _internal(words: list[str]) -> int:
         return job.main(Path(words[1]))
     if words[0] == "records":
         return records.print_own()
-    return {"prolog": hooks.prolog, "epilog": hooks.epilog, "collect": hooks.collect}[words[0]]()
+    return hooks.hook(words[0])
 
 
 def _obey(wanted: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,15 @@ _PATIENCE = 60.0
 _LONGEST_REPORT = 4096
 
 
+def hook(name: str) -> int:
+    """Run one of them. Slurm takes a node out of service if its hook fails: that must not be, whatever a job did."""
+    try:
+        return {"prolog": prolog, "epilog": epilog, "collect": collect}[name]()
+    except Exception as error:  # noqa: BLE001 - the reason goes to Slurm's log, and the node goes on
+        print(f"im-batch {name}: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        return 0
+
+
 def prolog() -> int:
     """Make the job's scratch folder, and pin its control groups."""
     job, user, _ = _job()
@@ -33,7 +43,7 @@ def prolog() -> int:
     for name in ("tmp", "mounts"):
         (scratch / name).mkdir(mode=0o700, exist_ok=True)
     for path in scratch.iterdir():
-        os.chown(path, user, pwd.getpwuid(user).pw_gid, follow_symlinks=False)
+        os.chown(path, user, -1, follow_symlinks=False)
     usage.pin(usage.groups(int(job), user))
     return 0
 

@@ -80,6 +80,13 @@ def test_a_report_that_is_a_link_or_a_pipe_is_not_read(tmp_path):
     assert hooks.claims(tmp_path / "pipe") == {}
 
 
+@pytest.mark.parametrize("name", ["prolog", "epilog", "collect"])
+def test_a_hook_that_cannot_do_its_work_says_so_and_does_not_fail(name, capsys, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert hooks.hook(name) == 0
+    assert f"im-batch {name}: KeyError" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("state", "code", "expected"),
     [
