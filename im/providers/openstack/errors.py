@@ -49,7 +49,9 @@ def error_of(reply: Reply, *, where: str) -> ProviderError:
     if reply.status in _BUSY:
         return _busy(reply, message, where)
     if reply.status == 401:
-        return NotPermitted(message, where=where, hint="is the password right, and the token not expired?")
+        return NotPermitted(
+            message, where=where, hint="is the password right, the token not expired, and auth_url the site's?"
+        )
     if reply.status == 413 or (reply.status in {400, 403, 409} and _FULL.search(text)):
         return NoCapacity(message, where=where, hint="ask the site for more, or delete what you do not need")
     if reply.status == 403:

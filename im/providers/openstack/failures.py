@@ -37,10 +37,11 @@ def in_our_words(cloud: str, service: str) -> Iterator[None]:
 
 
 def _login(error: HttpError, where: str) -> ProviderError:
+    """Keystone says 404 of a token that it does not know, and 400 of a credential that it does not understand."""
     response = error.response
-    if response is not None:
-        return error_of(Reply(response.status_code, response.text, dict(response.headers)), where=where)
-    return error_of(Reply(error.http_status, str(error.message)), where=where)
+    body, headers = (response.text, dict(response.headers)) if response is not None else (str(error.message), {})
+    status = 401 if error.http_status in {400, 404} else error.http_status
+    return error_of(Reply(status, body, headers), where=where)
 
 
 def _cause(error: BaseException) -> str:

@@ -104,6 +104,15 @@ def test_a_wrong_password_is_said_without_the_password(clouds, toy):
     assert check.hint
 
 
+def test_a_token_that_keystone_does_not_know_is_refused_like_a_wrong_password(clouds, toy):
+    version = {"version": {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": f"{toy.url}/v3/"}]}}
+    refused = {"error": {"code": 404, "message": "Could not recognize Fernet token"}}
+    toy.answer = lambda method, *_: (200, version) if method == "GET" else (404, refused)
+    with pytest.raises(NotPermitted, match="Fernet token") as caught:
+        site(clouds, toy.url).catalog()
+    assert "expired" in caught.value.hint
+
+
 def test_nobody_at_the_address_is_said(clouds):
     provider = site(clouds, "http://127.0.0.1:9")
     provider.api._pause = 0.001
