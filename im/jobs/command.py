@@ -71,11 +71,19 @@ def description(launch: Launch, front_end: str) -> dict[str, object]:
         "nodes": launch.nodes,
         "agent": _SSH,
         "enter": launch.engine.run(launch.inside) if launch.mode == "inside" else (),
-        "clean": launch.engine.clean(job.identifier),
+        "clean": _clean(launch),
         "limit": job.limit,
         "patience": job.patience,
         "grace": job.grace,
     }
+
+
+def _clean(launch: Launch) -> tuple[tuple[str, ...], ...]:
+    """Return what ends on a node what its ward may not: processes of another user, containers that are held."""
+    job = launch.job
+    ours = ("sudo", "-n", "python3", f"{launch.control}/supervisor.py", "end", job.identifier, str(job.grace))
+    lines = (ours if job.user else (), launch.engine.clean(job.identifier))
+    return tuple(line for line in lines if line)
 
 
 def control_files(launch: Launch) -> dict[str, str]:

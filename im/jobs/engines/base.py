@@ -65,4 +65,4 @@ class ContainerEngine(Protocol):
         """Return what stands before the program on the command line of one process. It never prepares anything."""
 
     def clean(self, job: str) -> tuple[str, ...]:
-        """Return what ends a job's containers on a node once all of its processes got their signals; () = nothing."""
+        """Return what removes a job's containers on a node once its processes are ended; () = nothing is left."""

@@ -57,7 +57,7 @@ class Docker:
         return "sh", "-c", line, "rank", f"--workdir={inside.folder}", f"{inside.container}:latest"
 
     def clean(self, job: str) -> tuple[str, ...]:
-        """Remove what has the job's label: a process of another user is not ours to end."""
+        """Remove what has the job's label."""
         find = f"{self.client} ps --all --quiet --filter label=im.job={job}"
         return "sh", "-c", f'left=$({find}) && [ -z "$left" ] || {self.client} rm --force $left'
 

@@ -59,10 +59,12 @@ class Lxc:
         )
         return "sh", "-c", line, "rank", inside.container, inside.folder
 
-    def clean(self, job: str) -> tuple[str, ...]:
-        """Stop what is left by name: a process of another user is not ours to end."""
-        find = f"sudo lxc-ls -P {STORE}/run --active -1 | grep '^im-{job}-'"
-        return "sh", "-c", f'for name in $({find}); do sudo lxc-stop -P {STORE}/run --kill --name "$name"; done'
+    def clean(self, job: str) -> tuple[str, ...]:  # noqa: ARG002
+        """Nothing outlives the processes.
+
+        (``lxc-stop`` must not be used: it would forbid the whole node to start processes, whose group is shared.)
+        """
+        return ()
 
 
 def _entry(source_path: str, target: str, access: str = "rw") -> str:

@@ -6,10 +6,10 @@ lives, ``I`` interrupt, ``K`` stop now; end of file or a long silence means that
 
 A launcher that runs in a container cannot log in to nodes: it leaves letters in ``FOLDER/mail``, and we do it.
 
-``supervisor.py ward ID GRACE [CLEAN...]`` runs on every node of the job for as long as the job does. When its stdin
+``supervisor.py ward ID GRACE CLEAN`` runs on every node of the job for as long as the job does. When its stdin
 ends, however that comes (the job is over, the supervisor was killed, the front-end is gone), it ends all processes that
-carry ``IM_JOB=ID`` in their environment, with their children, runs the command line ``CLEAN``, and prints how many
-there were.
+carry ``IM_JOB=ID`` in their environment, with their children, runs the command lines of ``CLEAN`` (JSON), and prints
+how many processes there were. ``supervisor.py end ID GRACE`` does only that, for root: ours may not end another user's.
 """
 
 from __future__ import annotations
@@ -88,16 +88,16 @@ def sweep(job: str, grace: float) -> int:
     return len(seen)
 
 
-def ward(job: str, grace: float, clean: list[str]) -> int:
+def ward(job: str, grace: float, clean: list[list[str]]) -> int:
     """Wait for the end of stdin, then sweep, and let the container engine clean up."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 4096):
         pass
     left = sweep(job, grace)
-    if clean:
+    for line in clean:
         quiet = subprocess.DEVNULL
-        subprocess.run(clean, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
+        subprocess.run(line, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
     with contextlib.suppress(OSError):  # nobody may be left to be told
         os.write(1, str(left).encode())
     return 0
@@ -108,7 +108,7 @@ class Wards:
 
     def __init__(self, job: dict[str, Any], grace: float) -> None:
         here = job["here"]
-        program = ["python3", str(Path(__file__).resolve()), "ward", job["id"], str(grace), *job["clean"]]
+        program = ["python3", str(Path(__file__).resolve()), "ward", job["id"], str(grace), json.dumps(job["clean"])]
         self.grace = grace
         ours, self._hold = os.pipe()
         self.of = {
@@ -333,9 +333,11 @@ def perform(job: dict[str, Any], errors: Errors, grace: float) -> dict[str, Any]
 
 
 def main(words: list[str]) -> int:
-    """Run one of the two programs."""
+    """Run one of the programs."""
     if words[0] == "ward":
-        return ward(words[1], float(words[2]), words[3:])
+        return ward(words[1], float(words[2]), json.loads(words[3]))
+    if words[0] == "end":
+        return min(sweep(words[1], float(words[2])), 1)
     return run(Path(words[1]))
 
 

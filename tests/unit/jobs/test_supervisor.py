@@ -143,8 +143,16 @@ def test_what_a_launcher_in_a_container_asks_for_runs_on_its_node_and_tells_its_
     assert job.finish()[1].splitlines() == [f"in {job.name}".encode(), b"6"]
 
 
+def test_root_may_end_what_carries_the_mark_of_a_job():
+    name = secrets.token_hex(8)
+    process = subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 300"], env={**os.environ, "IM_JOB": name})
+    assert subprocess.run([sys.executable, PROGRAM, "end", name, "0.1"], check=False).returncode == 1
+    assert process.wait(10) == -9
+    assert not supervisor.marked(name)
+
+
 def test_the_engine_cleans_up_after_the_processes(job):
-    job.start("exit 3", clean=["touch", str(job.folder / "cleaned")])
+    job.start("exit 3", clean=[["touch", str(job.folder / "cleaned")]])
     assert job.finish()[0] == 3
     assert (job.folder / "cleaned").exists()
 
