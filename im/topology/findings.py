@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 _FOLLOWS_FROM_IMPORT: Final = frozenset(("unknown-type", "unknown-requirement", "unknown-capability", "no-machines"))
 LIMIT: Final = 200
-"""More findings than this help nobody."""
+"""More findings of a kind than this help nobody."""
+MANY: Final = 60
+"""Among more words than this, only those that begin or end like a word are compared with it."""
 
 
 class Findings:
@@ -24,6 +26,7 @@ class Findings:
 
     def __init__(self) -> None:
         self._found: dict[Finding, None] = {}
+        self._count = {"error": 0, "warning": 0}
 
     def error(self, mark: Mark, code: str, message: str, hint: str = "") -> None:
         """Add something that keeps the template from being used."""
@@ -34,9 +37,14 @@ class Findings:
         self.add(Finding(mark, code, message, hint, severity="warning"))
 
     def add(self, finding: Finding) -> None:
-        """Add ``finding`` unless it is known or there are too many."""
-        if len(self._found) < LIMIT:
-            self._found.setdefault(finding)
+        """Add ``finding`` unless it is known; end here where there are too many errors, leave out too many warnings."""
+        if finding in self._found:
+            return
+        if self._count[finding.severity] < LIMIT:
+            self._count[finding.severity] += 1
+            self._found[finding] = None
+        elif finding.severity == "error":
+            self.stop()
 
     def extend(self, findings: Iterable[Finding]) -> None:
         """Add all of ``findings``."""
@@ -46,6 +54,7 @@ class Findings:
     def revise(self, change: Callable[[Finding], Finding]) -> None:
         """Put what ``change`` makes of each finding in its place."""
         self._found = dict.fromkeys(map(change, self._found))
+        self._count = {kind: sum(one.severity == kind for one in self._found) for kind in self._count}
 
     @property
     def all(self) -> tuple[Finding, ...]:
@@ -75,7 +84,12 @@ class Findings:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the known word that looks most like ``word``, or nothing."""
-    close = get_close_matches(word, sorted(set(known)), n=5, cutoff=0.6)
+    words = set(known)
+    if len(words) > MANY:
+        words = {other for other in words if other[:3] == word[:3] or other[-4:] == word[-4:]}
+    if len(words) > MANY:
+        words = set(sorted(words, key=lambda other: (abs(len(other) - len(word)), other))[:MANY])
+    close = get_close_matches(word, sorted(words), n=5, cutoff=0.6)
     best = max(close, key=lambda other: _likeness(word, other), default="")
     return f"did you mean '{best}'?" if best else ""
 

@@ -24,6 +24,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from im.errors import TemplateError
 from im.topology.document import Float, Map, Place, Seq
 from im.topology.findings import Findings
 from im.topology.model import Finding, Mark
@@ -39,7 +40,7 @@ def parse(text: str, file: str) -> tuple[object, tuple[Finding, ...]]:
     composer = _Composer(text, file, findings)
     try:
         value = composer.compose()
-    except _Stop:
+    except (_Stop, TemplateError):
         value = None
     except yaml.MarkedYAMLError as error:
         findings.error(_error_mark(error, file), "yaml", f"this is not YAML: {_problem(error)}")

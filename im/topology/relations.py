@@ -108,7 +108,8 @@ class _Finder:
             )
             return ""
         if len(fitting) > 1:
-            message = f"several nodes fulfil the requirement '{name}' of '{self._node.name}': {', '.join(fitting)}"
+            some = ", ".join(fitting[:8]) + (", …" if len(fitting) > 8 else "")
+            message = f"several nodes fulfil the requirement '{name}' of '{self._node.name}': {some}"
             self._findings.warning(
                 mark, "requirement", message, f"'{fitting[0]}' is taken; name the node that you mean"
             )
@@ -120,11 +121,17 @@ class _Finder:
             self._findings.error(mark, "requirement", message)
 
     def _fitting(self, kind: object, definition: Map) -> list[str]:
-        others = [node for node in self._nodes.values() if node is not self._node]
+        """Return the nodes of a kind, or with a capability; looked up once for all nodes that ask the same."""
+        capability = None if isinstance(kind, str) else definition.get("capability")
+        key = ("fitting", str(kind), str(capability))
+        names = self._types.remember(key, lambda: self._all_fitting(kind, capability))
+        return [name for name in names if name != self._node.name]
+
+    def _all_fitting(self, kind: object, capability: object) -> list[str]:
+        nodes = self._nodes.values()
         if isinstance(kind, str):
-            return [node.name for node in others if self._types.derives("node", node.type, kind)]
-        capability = definition.get("capability")
-        return [node.name for node in others if capability and self._offers(node, capability)]
+            return [node.name for node in nodes if self._types.derives("node", node.type, kind)]
+        return [node.name for node in nodes if capability and self._offers(node, capability)]
 
     def _offers(self, node: NodeTemplate, capability: object) -> bool:
         return any(
