@@ -11,7 +11,7 @@ from faulty import FAULTS, Behaviour, proxy
 pytestmark = pytest.mark.e2e_openstack
 
 DEPLOYMENTS = int(os.environ.get("IM_FAULTY_DEPLOYMENTS", "2"))
-KILLS = [int(number) for number in os.environ.get("IM_KILLS", "8 13 17 22").split()]
+KILLS = [int(number) for number in os.environ.get("IM_KILLS", "10 16 22").split()]
 
 
 @pytest.fixture
