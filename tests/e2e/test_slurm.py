@@ -284,6 +284,15 @@ def test_the_records_of_others_cannot_be_had_by_asking_for_them_differently(ann,
     assert "secret" not in ben.do("SUDO_UID=3001 sudo -n -u slurm /usr/local/lib/im/im-batch-records")[1]
 
 
+def test_nobody_puts_a_record_under_the_name_of_another(ann, ben):
+    """A job's name and comment are its user's: they must not pass for what Slurm says."""
+    words = "UserId=ann(3001) JobState=COMPLETED ExitCode=0:0"
+    ben.do(f"sbatch --wait -o /dev/null -J 'forged {words}' --comment='im-batch x {words}' --wrap 'exit 3'")
+    found = ben.record(f"'forged {words}'")
+    assert (found["user"], found["state"], found["code"]) == ("ben", "FAILED", 3)
+    assert "forged" not in ann.do("im-batch acct --json")[1]
+
+
 # --------------------------------------------------------------------------------------------- growing
 
 

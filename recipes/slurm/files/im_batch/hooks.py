@@ -123,10 +123,12 @@ def _collect(job: int, nodes: list[str]) -> None:
             told.append(json.loads(mail.read_text()))
             mail.unlink()
     known = slurm.show(job)
-    while known.get("JobState", "COMPLETED") not in slurm.OVER and time.monotonic() < limit + _PATIENCE:
+    while known and not known.over and time.monotonic() < limit + _PATIENCE:
         time.sleep(0.2)
         known = slurm.show(job)
-    record = summary(job, known, told)
+    if known is None:
+        return
+    record = summary(known, *slurm.texts(job), told)
     append(record)
     if places.settings().get("database"):
         note(record)
@@ -149,31 +151,32 @@ _TRIES = 30
 _NOTED = ("image", "code", "cpu_seconds", "peak_memory", "read_bytes", "written_bytes", "oom_kills")
 
 
-def summary(job: int, known: dict[str, str], told: list[dict[str, object]]) -> dict[str, object]:
-    """Return the record of a job: what Slurm says of it, and the sum of what its nodes told."""
-    name, _, number = known.get("UserId", "").partition("(")
-    words = known.get("Comment", "").split(" ", 2)
+def summary(job: slurm.Job, name: str, comment: str, told: list[dict[str, object]]) -> dict[str, object]:
+    """Return the record of a job: what Slurm says of it, what its user calls it, and the sum of what its nodes told."""
+    words = comment.split(" ", 2)
     ours = len(words) == 3 and words[0] == "im-batch"
-    state = known.get("JobState", "UNKNOWN")
-    oom = int(_total(told, "oom_kills") or 0)
+    try:
+        user = pwd.getpwuid(job.user).pw_name
+    except KeyError:
+        user = str(job.user)
     return {
-        "job": job,
-        "user": name,
-        "uid": int(number.rstrip(")") or -1),
+        "job": job.number,
+        "user": user,
+        "uid": job.user,
         "container": words[1] if ours else "",
         "image": words[2] if ours else "",
-        "name": known.get("JobName", ""),
-        "state": state,
-        "code": slurm.exit_code(known),
-        "started": known.get("StartTime", ""),
-        "ended": known.get("EndTime", ""),
-        "nodes": known.get("NodeList", ""),
-        "cpus": int(known.get("NumCPUs", "0").split("-")[0] or 0),
+        "name": name,
+        "state": job.state,
+        "code": slurm.exit_code(job),
+        "started": job.started,
+        "ended": job.ended,
+        "nodes": job.nodes,
+        "cpus": job.cpus,
         "cpu_seconds": _total(told, "cpu_seconds"),
         "peak_memory": max((int(str(each["peak_memory"])) for each in told if each.get("peak_memory")), default=None),
         "read_bytes": _total(told, "read_bytes"),
         "written_bytes": _total(told, "written_bytes"),
-        "oom_kills": max(oom, int(state == "OUT_OF_MEMORY")),
+        "oom_kills": max(int(_total(told, "oom_kills") or 0), int(job.state == "OUT_OF_MEMORY")),
     }
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
+from dataclasses import dataclass
 
 from im_batch.faults import BatchError
 
@@ -39,33 +39,59 @@ def states(user: int) -> dict[int, tuple[str, str]]:
     return found
 
 
-def show(job: int) -> dict[str, str]:
-    """Return what Slurm knows of one job; empty once it has forgotten it."""
-    try:
-        return fields(ask("scontrol", "show", "job", "--oneliner", str(job)))
-    except BatchError:
-        return {}
+@dataclass(frozen=True)
+class Job:
+    """What Slurm itself says of a job: nothing in here is a user's text. ``status`` is as ``wait`` returns it."""
+
+    number: int
+    user: int
+    state: str
+    status: int = 0
+    started: str = ""
+    ended: str = ""
+    cpus: int = 0
+    nodes: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether its state will not change."""
+        return self.state in OVER
 
 
-def fields(text: str) -> dict[str, str]:
-    """Read ``Key=value Key=value``; values may hold blanks, keys begin with a capital letter.
+_FIELDS = ("JobID", "UserID", "State", "exit_code", "StartTime", "EndTime", "NumCPUs", "NodeList")
 
-    >>> fields("JobId=7 JobName=a b ExitCode=0:9")
-    {'JobId': '7', 'JobName': 'a b', 'ExitCode': '0:9'}
+
+def show(number: int) -> Job | None:
+    """Return what Slurm knows of one job; None once it has forgotten it.
+
+    Names and comments are asked for elsewhere: whoever chose them could make up all other fields.
     """
-    parts = re.split(r"(?:^|\s)([A-Z][A-Za-z:/]*)=", text.strip())
-    return dict(zip(parts[1::2], (value.strip() for value in parts[2::2])))  # noqa: B905 - Python 3.9
+    wanted = ",".join(f"{name}:|" for name in _FIELDS)
+    try:
+        lines = ask("squeue", "--noheader", "--states=all", "--jobs", str(number), f"--Format={wanted}").splitlines()
+    except BatchError:
+        return None
+    return next((job for job in map(_job, lines) if job.number == number), None)
 
 
-def exit_code(job: dict[str, str]) -> int:
+def _job(line: str) -> Job:
+    number, user, state, status, started, ended, cpus, nodes = line.split("|")[: len(_FIELDS)]
+    return Job(int(number), int(user), state, int(status), started, ended, int(cpus), nodes)
+
+
+def texts(number: int) -> tuple[str, str]:
+    """Return what the user chose: the job's name and its comment."""
+    line = ("squeue", "--noheader", "--states=all", "--jobs", str(number))
+    name, comment = (ask(*line, f"--format={each}").strip("\n") for each in ("%j", "%k"))
+    return name, comment
+
+
+def exit_code(job: Job) -> int:
     """Return a job's exit code as a shell has it: 128 and the signal's number for one that a signal ended."""
-    code, _, number = job.get("ExitCode", "").partition(":")
-    signal = int(number or 0)
-    state = job.get("JobState", "")
-    if state == "OUT_OF_MEMORY":  # Slurm has a number of its own for this
+    if job.state == "OUT_OF_MEMORY":  # Slurm has a number of its own for this
         return 137
-    if signal:
-        return 128 + signal
-    if state in {"CANCELLED", "TIMEOUT", "NODE_FAIL", "DEADLINE"} and int(code or 0) == 0:
+    if job.status & 127:
+        return 128 + (job.status & 127)
+    if job.state in {"CANCELLED", "TIMEOUT", "NODE_FAIL", "DEADLINE"} and not job.status:
         return 137
-    return int(code or 0)
+    return job.status >> 8

@@ -125,7 +125,7 @@ def ended(container: Container) -> int | None:
         return int(result["code"])
     known = slurm.show(container.job)
     if known:
-        return slurm.exit_code(known) if known.get("JobState") in slurm.OVER else None
+        return slurm.exit_code(known) if known.over else None
     return next((int(str(each["code"])) for each in _records() if each["job"] == container.job), 137)
 
 
@@ -165,9 +165,9 @@ def _copy(path: Path, start: int, stream) -> int:  # type: ignore[no-untyped-def
 def stop(container: Container, patience: float = 10) -> None:
     """End a container's program: politely, after ``patience`` seconds by force. Nothing happens if it has ended."""
     known = slurm.show(container.job)
-    if not known or known["JobState"] in slurm.OVER:
+    if not known or known.over:
         return
-    if known["JobState"] != "RUNNING":
+    if known.state != "RUNNING":
         slurm.ask("scancel", str(container.job))
         return
     orders = (("--batch", "TERM", patience), ("--batch", "USR1", 5.0), ("--full", "KILL", 5.0))

@@ -88,36 +88,30 @@ def test_a_hook_that_cannot_do_its_work_says_so_and_does_not_fail(name, capsys, 
 
 
 @pytest.mark.parametrize(
-    ("state", "code", "expected"),
+    ("state", "status", "expected"),
     [
-        ("COMPLETED", "0:0", 0),
-        ("FAILED", "42:0", 42),
-        ("FAILED", "0:9", 137),
-        ("OUT_OF_MEMORY", "0:125", 137),
-        ("CANCELLED", "0:0", 137),
-        ("TIMEOUT", "0:15", 143),
+        ("COMPLETED", 0, 0),
+        ("FAILED", 42 << 8, 42),
+        ("FAILED", 9, 137),
+        ("OUT_OF_MEMORY", 253, 137),
+        ("CANCELLED", 0, 137),
+        ("TIMEOUT", 15, 143),
     ],
 )
-def test_exit_codes_are_as_in_a_shell(state, code, expected):
-    assert slurm.exit_code({"JobState": state, "ExitCode": code}) == expected
+def test_exit_codes_are_as_in_a_shell(state, status, expected):
+    assert slurm.exit_code(slurm.Job(7, 1201, state, status)) == expected
 
 
 def test_a_record_is_slurms_word_and_the_sum_of_the_nodes():
-    known = {
-        "UserId": "ann(1201)",
-        "JobState": "COMPLETED",
-        "ExitCode": "0:0",
-        "Comment": "im-batch 3f9c01 lab/tools:1",
-    }
     told = [{"cpu_seconds": 1.5, "peak_memory": 10, "oom_kills": 0}, {"cpu_seconds": 2.0, "peak_memory": 30}]
-    record = hooks.summary(7, known, told)
-    assert (record["user"], record["uid"]) == ("ann", 1201)
+    record = hooks.summary(slurm.Job(7, 0, "COMPLETED", cpus=2), "fit", "im-batch 3f9c01 lab/tools:1", told)
+    assert (record["user"], record["uid"], record["name"]) == ("root", 0, "fit")
     assert (record["container"], record["image"]) == ("3f9c01", "lab/tools:1")
     assert (record["cpu_seconds"], record["peak_memory"], record["read_bytes"]) == (3.5, 30, None)
 
 
 def test_a_job_that_ran_out_of_memory_says_so_even_where_no_group_counted_it():
-    assert hooks.summary(7, {"JobState": "OUT_OF_MEMORY"}, [])["oom_kills"] == 1
+    assert hooks.summary(slurm.Job(7, 1201, "OUT_OF_MEMORY"), "", "", [])["oom_kills"] == 1
 
 
 @pytest.mark.parametrize(
