@@ -35,7 +35,11 @@ def files_digest(paths: Iterable[Path]) -> str:
     """Return a digest over the content of files and folders, by their names below what was given."""
     total = hashlib.sha256()
     for path in paths:
-        for file in sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
+        for file in sorted(filter(_matters, path.rglob("*"))) if path.is_dir() else [path]:
             total.update(f"{file.relative_to(path.parent)}\0".encode())
             total.update(hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()
+
+
+def _matters(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts

@@ -72,6 +72,14 @@ def test_files_count_by_name_and_content_below_what_was_given(tmp_path):
     assert files_digest([tmp_path / "a" / "role"]) != files_digest([tmp_path / "b" / "role"])
 
 
+def test_what_python_leaves_beside_a_recipes_programs_does_not_count(tmp_path):
+    (tmp_path / "program.py").write_text("pass")
+    before = files_digest([tmp_path])
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "program.pyc").write_text("made")
+    assert files_digest([tmp_path]) == before
+
+
 @pytest.mark.parametrize("role", ["nothing", "..", "base/tasks"])
 def test_an_unknown_recipe_is_named_with_those_that_exist(cluster, topology, software, role):
     operation = replace(software("a", "openmpi").operations[0], implementation=role)
