@@ -81,7 +81,7 @@ def description(launch: Launch, front_end: str) -> dict[str, object]:
 def _clean(launch: Launch) -> tuple[tuple[str, ...], ...]:
     """Return what ends on a node what its ward may not: processes of another user, containers that are held."""
     job = launch.job
-    ours = ("sudo", "-n", "python3", f"{launch.control}/supervisor.py", "end", job.identifier, str(job.grace))
+    ours = ("sudo", "-n", "python3", f"{launch.control}/supervisor.py", "end", job.identifier, "0")
     lines = (ours if job.user else (), launch.engine.clean(job.identifier))
     return tuple(line for line in lines if line)
 

@@ -59,12 +59,9 @@ class Lxc:
         )
         return "sh", "-c", line, "rank", inside.container, inside.folder
 
-    def clean(self, job: str) -> tuple[str, ...]:  # noqa: ARG002
-        """Nothing outlives the processes.
-
-        (``lxc-stop`` must not be used: it would forbid the whole node to start processes, whose group is shared.)
-        """
-        return ()
+    def clean(self, job: str) -> tuple[str, ...]:
+        """Remove the control groups of monitors that were killed."""
+        return "sh", "-c", f"sudo rmdir /sys/fs/cgroup/*/lxc.*.im-{job}-*"
 
 
 def _entry(source_path: str, target: str, access: str = "rw") -> str:

@@ -95,12 +95,17 @@ def ward(job: str, grace: float, clean: list[list[str]]) -> int:
     while os.read(0, 4096):
         pass
     left = sweep(job, grace)
-    for line in clean:
-        quiet = subprocess.DEVNULL
-        subprocess.run(line, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
+    perform_all(clean)
     with contextlib.suppress(OSError):  # nobody may be left to be told
         os.write(1, str(left).encode())
     return 0
+
+
+def perform_all(lines: list[list[str]]) -> None:
+    """Run command lines whose outcome does not matter."""
+    for line in lines:
+        quiet = subprocess.DEVNULL
+        subprocess.run(line, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
 
 
 class Wards:
@@ -268,7 +273,7 @@ class Watch:
                 return "gone"
 
 
-def attend(child: subprocess.Popen[bytes], watch: Watch, grace: float) -> str:
+def attend(child: subprocess.Popen[bytes], watch: Watch, job: dict[str, Any]) -> str:
     """See the child through to its end; return why it ended: ``exit``, or the watch's word."""
     reason = "exit"
     while True:
@@ -276,19 +281,30 @@ def attend(child: subprocess.Popen[bytes], watch: Watch, grace: float) -> str:
         if event == "ended":
             return reason
         reason = event
-        if event != "interrupt":
-            finish(child, grace)
+        if event != "interrupt" or not signalled(child, signal.SIGINT):
+            finish(child, job)
             return reason
-        child.send_signal(signal.SIGINT)
 
 
-def finish(child: subprocess.Popen[bytes], grace: float) -> None:
-    """End the child: TERM, which lets mpirun end its ranks; after ``grace`` seconds KILL."""
-    child.terminate()
+def signalled(child: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Send the child a signal; tell whether we may: one that begins with sudo is root's."""
+    try:
+        child.send_signal(number)
+    except PermissionError:
+        return False
+    return True
+
+
+def finish(child: subprocess.Popen[bytes], job: dict[str, Any]) -> None:
+    """End the child: TERM, which lets mpirun end its ranks; after a grace KILL. Root's ends with what it runs."""
+    grace = float(job["grace"])
+    if not signalled(child, signal.SIGTERM):
+        sweep(job["id"], grace)
+        perform_all(job["clean"])
     try:
         child.wait(grace)
     except subprocess.TimeoutExpired:
-        child.kill()
+        signalled(child, signal.SIGKILL)
         child.wait()
 
 
@@ -303,7 +319,7 @@ def run(folder: Path) -> int:
     errors = Errors()
     status: dict[str, Any] = {"code": OUR_FAULT}
     try:
-        status = perform(job, errors, grace)
+        status = perform(job, errors)
     except OSError as error:
         status["error"] = f"cannot start {job['argv'][0]}: {error.strerror}"
     finally:
@@ -316,7 +332,7 @@ def run(folder: Path) -> int:
     return int(status["code"])
 
 
-def perform(job: dict[str, Any], errors: Errors, grace: float) -> dict[str, Any]:
+def perform(job: dict[str, Any], errors: Errors) -> dict[str, Any]:
     """Start the command, attend to it, and say how it went."""
     child = subprocess.Popen(
         job["argv"],
@@ -327,7 +343,7 @@ def perform(job: dict[str, Any], errors: Errors, grace: float) -> dict[str, Any]
         start_new_session=True,
     )
     errors.start()
-    reason = attend(child, Watch(child, float(job["patience"]), float(job["limit"])), grace)
+    reason = attend(child, Watch(child, float(job["patience"]), float(job["limit"])), job)
     code = child.wait()
     return {"code": code if code >= 0 else 128 - code, "reason": reason}
 

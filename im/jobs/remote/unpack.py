@@ -15,6 +15,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+# /sys without what is mounted below it: LXC's init would forbid the whole node to start processes (pids.max).
 CONFIG = """\
 lxc.rootfs.path = dir:{place}/rootfs
 lxc.namespace.keep = user net ipc pid uts
@@ -22,7 +23,7 @@ lxc.net.0.type = none
 lxc.autodev = 1
 lxc.console.path = none
 lxc.mount.entry = /proc proc none rbind,create=dir 0 0
-lxc.mount.entry = /sys sys none rbind,create=dir 0 0
+lxc.mount.entry = /sys sys none bind,ro,create=dir 0 0
 lxc.environment = PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 """
 BLOT = ".wh."

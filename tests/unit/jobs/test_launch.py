@@ -92,7 +92,7 @@ def test_the_supervisor_learns_nodes_variables_and_folder():
 def test_processes_of_another_user_are_ended_by_root():
     assert description(decide(CLUSTER, JOB, FACTS, "im-1"), "front")["clean"] == ()
     (line,) = description(decide(CLUSTER, dataclasses.replace(JOB, user="root"), FACTS, "im-1"), "front")["clean"]
-    assert line == ("sudo", "-n", "python3", "/home/hpc/.im/jobs/j1/supervisor.py", "end", "j1", "3.0")
+    assert line == ("sudo", "-n", "python3", "/home/hpc/.im/jobs/j1/supervisor.py", "end", "j1", "0")
 
 
 @pytest.mark.parametrize(
