@@ -64,7 +64,7 @@ class Fleet:
             return self._whole(infrastructure)
         if view.statuses == {"deleting"}:
             return self._remaining(infrastructure, view)
-        if "building" in view.statuses and view.statuses <= {"building", "active", "error"}:
+        if view.servers and view.statuses <= {"building", "active", "error"}:
             return self._becoming(infrastructure, view)
         return self._whole(infrastructure)
 
@@ -103,7 +103,7 @@ class Fleet:
 
     def _becoming(self, infrastructure: str, view: View) -> tuple[Instance, ...]:
         now, name = self._clock(), name_filter(infrastructure)
-        if now - view.errors >= LONGEST_HOPE:
+        if "building" in view.statuses and now - view.errors >= LONGEST_HOPE:
             view = replace(view, errors=now)
             if self._brief(name, status="ERROR") != {id_ for id_, one in view.servers.items() if one.status == "error"}:
                 return self._whole(infrastructure)
@@ -112,8 +112,10 @@ class Fleet:
             if self._brief(name) != view.servers.keys():
                 return self._whole(infrastructure)
         active = self._brief(name, status="ACTIVE")
+        known = {id_ for id_, one in view.servers.items() if one.status == "active"}
         waiting = {id_ for id_, one in view.servers.items() if one.status != "error"}
-        if active - view.servers.keys() or waiting <= active:
+        complete = all(view.servers[id_].private_address for id_ in known) and known == waiting
+        if active - view.servers.keys() or known - active or (waiting <= active and not complete):
             return self._whole(infrastructure)
         servers = {id_: replace(one, status="active") if id_ in active else one for id_, one in view.servers.items()}
         return self._keep(infrastructure, replace(view, servers=servers))

@@ -122,6 +122,18 @@ def test_while_servers_build_a_brief_listing_tells_and_one_whole_at_the_end(nova
     assert nova.asked() == ["GET /servers ACTIVE", "GET /servers/detail"]
 
 
+def test_active_servers_are_watched_by_brief_listings_until_one_changes(nova, fleet):
+    create(fleet, specs(1, 2))
+    nova.become("ACTIVE")
+    first = fleet.list(LAB)
+    nova.asked()
+    assert fleet.list(LAB) == first
+    assert nova.asked() == ["GET /servers ACTIVE"]
+    nova.become("SHUTOFF", "s2")
+    assert [one.status for one in fleet.list(LAB)] == ["active", "stopped"]
+    assert nova.asked() == ["GET /servers ACTIVE", "GET /servers/detail"]
+
+
 def test_what_has_failed_is_found_after_a_while(nova, fleet, now):
     create(fleet, specs(1, 2))
     nova.become("ERROR", "s2")
