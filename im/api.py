@@ -12,12 +12,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
@@ -84,9 +86,7 @@ class Workshop:
         """Begin to bring Ansible to the front-end; ``configure`` begins its own work and then waits for this."""
         from im.contextualize.configure import prepare_front_end
 
-        pool = ThreadPoolExecutor(1, thread_name_prefix="im-prepare")
-        self._preparing[cluster.infrastructure] = pool.submit(prepare_front_end, cluster, self.settings, emit)
-        pool.shutdown(wait=False)
+        self._preparing[cluster.infrastructure] = begin(partial(prepare_front_end, cluster, self.settings, emit))
 
     def configure(self, cluster: Cluster, topology: Topology, emit: Emit) -> None:
         """Run the recipes and the template's own operations. Raises ``ContextualizationError``."""
@@ -109,6 +109,21 @@ class Workshop:
         from im.contextualize.configure import digest
 
         return digest(cluster, topology)
+
+
+def begin(work: Callable[[], None]) -> Future[None]:
+    """Do something in a thread that the end of the process does not wait for: an interrupted client shall be gone."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+            future.set_result(None)
+        except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="im-prepare", daemon=True).start()
+    return future
 
 
 class LocalManager:
