@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from im.topology.document import Map, Seq, as_map, as_seq
 from im.topology.schema import check_constraints, check_definition, properties_of
-from im.topology.types import PRIMITIVES, Kind, TypeDefinition, Types
+from im.topology.types import MAX_ANCESTORS, PRIMITIVES, Kind, TypeDefinition, Types
 from im.topology.values import check_value
 
 if TYPE_CHECKING:
@@ -67,6 +67,9 @@ def _check_parent(found: TypeDefinition, types: Types, findings: Findings) -> No
     if types.find(found.kind, parent) is None:
         message = f"the {found.kind} type '{found.name}' derives from '{parent}', which does not exist"
         findings.error(mark, "unknown-type", message, types.suggestion(found.kind, parent))
+    elif len(types.chain(found.kind, found.name)) >= MAX_ANCESTORS:
+        message = f"the {found.kind} type '{found.name}' has {MAX_ANCESTORS} ancestors or more"
+        findings.error(mark, "too-deep", message)
     elif any(_parent(other, types) == found.name for other in types.chain(found.kind, found.name)):
         findings.error(mark, "cycle", f"the {found.kind} type '{found.name}' derives from itself")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from difflib import SequenceMatcher, get_close_matches
+from heapq import nsmallest
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 _FOLLOWS_FROM_IMPORT: Final = frozenset(("unknown-type", "unknown-requirement", "unknown-capability", "no-machines"))
 LIMIT: Final = 200
 """More findings of a kind than this help nobody."""
-MANY: Final = 60
-"""Among more words than this, only those that begin or end like a word are compared with it."""
+MANY: Final = 300
+"""Among more words than this, only those that differ from a word near its end or its beginning are compared with it."""
 
 
 class Findings:
@@ -84,12 +86,11 @@ class Findings:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the known word that looks most like ``word``, or nothing."""
-    words = set(known)
+    words = known if isinstance(known, Collection) else list(known)
     if len(words) > MANY:
-        words = {other for other in words if other[:3] == word[:3] or other[-4:] == word[-4:]}
-    if len(words) > MANY:
-        words = set(sorted(words, key=lambda other: (abs(len(other) - len(word)), other))[:MANY])
-    close = get_close_matches(word, sorted(words), n=5, cutoff=0.6)
+        start, end = word[: max(len(word) - 2, 1)], word[-max(len(word) - 2, 1) :]
+        words = nsmallest(MANY, (other for other in words if other.startswith(start) or other.endswith(end)))
+    close = get_close_matches(word, sorted(set(words)), n=5, cutoff=0.6)
     best = max(close, key=lambda other: _likeness(word, other), default="")
     return f"did you mean '{best}'?" if best else ""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Kind = Literal["node", "relationship", "capability", "interface", "data", "artifact", "group", "policy"]
 
+MAX_ANCESTORS: Final = 64
 SECTIONS: Final[dict[Kind, str]] = {
     "node": "node_types",
     "relationship": "relationship_types",
@@ -164,7 +165,7 @@ class Types:
     def _ancestors(self, kind: Kind, name: object) -> Iterator[TypeDefinition]:
         seen: set[str] = set()
         found = self.find(kind, name)
-        while found is not None and found.name not in seen:
+        while found is not None and found.name not in seen and len(seen) < MAX_ANCESTORS:
             seen.add(found.name)
             yield found
             parent = found.body.get("derived_from")

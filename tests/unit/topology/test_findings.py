@@ -599,3 +599,27 @@ def test_requirements_that_a_type_counts_in_vain_do_not_reject_a_template(deploy
         portal: { type: my.Portal, requirements: [ { lrms: server } ] }
     """
     assert deploy(text).software[0].host == "server"
+
+
+def test_a_chain_of_types_has_an_end(findings):
+    types = "".join(f"  t{n}: {{ derived_from: t{n + 1} }}\n" for n in range(300))
+    found = findings(f"node_types:\n{types}topology_template: {{ node_templates: {{ a: {{ type: t0 }} }} }}\n")
+    assert "error too-deep: the node type 't0' has 64 ancestors or more" in found[0]
+
+
+def test_warnings_never_hide_an_error(findings):
+    nodes = "".join(
+        f"    n{n}: {{ type: tosca.nodes.network.Network, properties: {{ ip_version: 6 }} }}\n" for n in range(250)
+    )
+    found = findings(
+        f"topology_template:\n  node_templates:\n{nodes}    a: {{ type: tosca.nodes.Compute, requirements: [ {{ x: n0 }} ] }}\n"
+    )
+    assert next(line for line in found if " error " in line).startswith("t.yaml:254:55: error unknown-requirement")
+
+
+def test_enough_errors_end_the_reading(findings):
+    nodes = "".join(
+        f"    node{n}: {{ type: tosca.nodes.SoftwareComponent, requirements: [ {{ host: nod{n} }} ] }}\n"
+        for n in range(300)
+    )
+    assert len(findings(f"topology_template:\n  node_templates:\n{nodes}")) == 200
