@@ -619,7 +619,7 @@ def test_warnings_never_hide_an_error(findings):
 
 def test_enough_errors_end_the_reading(findings):
     nodes = "".join(
-        f"    node{n}: {{ type: tosca.nodes.SoftwareComponent, requirements: [ {{ host: nod{n} }} ] }}\n"
-        for n in range(300)
+        f"    node{n}: {{ type: tosca.nodes.SoftwareComponent, requirements: [ {{ host: q{n} }} ] }}\n"
+        for n in range(250)
     )
     assert len(findings(f"topology_template:\n  node_templates:\n{nodes}")) == 200
