@@ -59,7 +59,7 @@ class Actor:
         Returns the changes of state; what the cloud has no room for has failed. Raises what else the cloud says, once
         all groups have been asked for.
         """
-        self._prepare()
+        self.prepare()
         known = self._journal.nodes
         self._journal.advance(
             [Move(known[node.name], NodeState.GONE) for node in nodes if _is_over(known.get(node.name))]
@@ -99,7 +99,8 @@ class Actor:
                 message = f"this cloud has no volumes: {', '.join(places)} of {group.name} is on the root disk"
                 self._journal.note("create", "note", "volumes", message)
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Have the cloud make what the servers stand on, once a process: the one before may have been killed at it."""
         if self._prepared:
             return
         record, provider = self._journal.record, self._world.provider

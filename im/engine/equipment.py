@@ -17,16 +17,27 @@ from im.topology.model import Topology
 
 
 class Equipment:
-    """What the nodes of one infrastructure should have; ``spec`` says of a row what the cloud was asked for."""
+    """What the nodes of one infrastructure should have.
+
+    ``spec`` says of a row what the cloud was asked for; ``prepare`` sees to what addresses and volumes need.
+    """
 
     def __init__(
-        self, world: World, journal: Journal, topology: Topology, pool: Executor, spec: Callable[[Node], NodeSpec]
+        self,
+        world: World,
+        journal: Journal,
+        topology: Topology,
+        pool: Executor,
+        *,
+        spec: Callable[[Node], NodeSpec],
+        prepare: Callable[[], None],
     ) -> None:
         self._world = world
         self._journal = journal
         self._topology = topology
         self._pool = pool
         self._spec = spec
+        self._prepare = prepare
         self._published: set[str] = set()
         self._attached: set[str] = set()
 
@@ -38,6 +49,9 @@ class Equipment:
         rows = [row for row in self._journal.nodes.values() if row.state is NodeState.BOOTING]
         hidden = [row for row in rows if self._lacks_public_address(row)]
         bare = [row for row in rows if self._lacks_volumes(row) and row.token not in self._attached]
+        if not hidden and not bare:
+            return
+        self._prepare()
         self._published.update(row.token for row in hidden)
         addresses = [self._pool.submit(self._address, row) for row in hidden]
         volumes = [self._pool.submit(self._attach, bare)] if bare else []

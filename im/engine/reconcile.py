@@ -70,7 +70,7 @@ class _Reconciler:
         self._connects = journal.record.until is not InfrastructureState.PROVISIONED
         self._observer = observer
         self._actor = Actor(world, journal, observer, topology, catalog, pool=pool)
-        self._equipment = Equipment(world, journal, topology, pool, self._actor.spec)
+        self._equipment = Equipment(world, journal, topology, pool, spec=self._actor.spec, prepare=self._actor.prepare)
         self._answers = Answers(world, journal, topology, pool, self._equipment.complete)
         self._policy = Policy(world, journal, topology)
         self._pace = Pace(world.clock)

@@ -109,6 +109,22 @@ def test_an_address_that_cannot_be_had_does_not_cost_the_others(lab):
     assert sum(bool(node.public_address) for node in record.nodes) == 4
 
 
+def test_who_goes_on_makes_sure_of_what_addresses_need_before_asking_for_them(lab):
+    with_floating_addresses(lab)
+    publish = lab.provider.publish
+
+    def killed(_server):
+        raise NoCapacity("no more floating IPs")
+
+    lab.provider.publish = killed
+    with pytest.raises(NoCapacity):
+        provision(lab, cluster(public=True))
+    lab.provider.publish = publish
+    lab.provider.calls.clear()
+    provision(lab, cluster(public=True))
+    assert (lab.provider.calls["create"], lab.provider.calls["prepare"]) == (0, 1)
+
+
 def test_groups_are_created_at_once_where_the_cloud_makes_many_at_once(threaded):
     threaded.provider.create = meeting_of(2, threaded.provider.create)
     assert threaded.deploy().state is InfrastructureState.READY
