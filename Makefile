@@ -47,7 +47,11 @@ test-local: .venv/.ready system ## real nodes, Ansible, udocker and MPI on this 
 
 .PHONY: test-openstack
 test-openstack: .venv/.ready ## a real OpenStack on this machine, and our tests on it (root, Debian 12)
-	PYTHON=$(BIN)/python tests/e2e/openstack/tier --durations=10 tests/e2e -m e2e_openstack
+	PYTHON=$(BIN)/python tests/e2e/openstack/tier --durations=10 tests/e2e -m "e2e_openstack and not long"
+
+.PHONY: test-openstack-long
+test-openstack-long: .venv/.ready ## what takes too long for every change: faults, SIGKILL, a real virtual machine, a life through OCCI
+	PYTHON=$(BIN)/python tests/e2e/openstack/tier --durations=10 tests/e2e -m "e2e_openstack and long"
 
 .PHONY: stack-up
 stack-up: .venv/.ready ## bring that OpenStack up and leave it there (make stack-down ends it)

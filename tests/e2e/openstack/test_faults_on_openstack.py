@@ -9,7 +9,7 @@ import threading
 import pytest
 from faulty import FAULTS, Behaviour, proxy
 
-pytestmark = pytest.mark.e2e_openstack
+pytestmark = [pytest.mark.e2e_openstack, pytest.mark.long]
 
 DEPLOYMENTS = int(os.environ.get("IM_FAULTY_DEPLOYMENTS", "2"))
 KILLS = [int(number) for number in os.environ.get("IM_KILLS", "2 5 8").split()]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.e2e_openstack
+pytestmark = [pytest.mark.e2e_openstack, pytest.mark.long]
 
 
 @pytest.mark.timeout(1200)

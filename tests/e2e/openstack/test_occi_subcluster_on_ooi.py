@@ -16,7 +16,7 @@ from ooi_site import Ooi, connect
 
 from im.data_files import data_folder
 
-pytestmark = [pytest.mark.e2e_openstack, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e_openstack, pytest.mark.long, pytest.mark.timeout(1200)]
 
 CLIENT = Path(sys.executable).with_name("im_client")
 NODES = {"frontend", "worker-1", "worker-2"}
