@@ -57,7 +57,7 @@ def test_four_ranks_on_two_nodes_compute_together(engine_cluster, client, mpi_im
     code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "mpi_hello")
     assert code == 0, errors
     nodes = re.findall(r"rank \d of 4 on (\S+), container im-mpi-\w{16}, sum 10: right", output)
-    assert sorted(nodes) == ["frontend", "frontend", "worker", "worker"], output
+    assert sorted(nodes) == ["frontend", "frontend", "worker-1", "worker-1"], output
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -82,19 +82,19 @@ def test_containers_of_another_user_are_removed_too(engine_cluster, mpi_image, n
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_shell_is_in_the_container_with_the_users_home(engine_cluster, client, mpi_image, nothing_held, engine):
-    words = ("shell", engine_cluster.name, "--image", mpi_image, "--engine", engine, "--node", "worker")
+    words = ("shell", engine_cluster.name, "--image", mpi_image, "--engine", engine, "--node", "worker-1")
     code, output, errors = client(*words, stdin="hostname; pwd; cut -c1-7 /etc/im-image; exit 5\n")
-    assert (code, output.split()) == (5, ["worker", f"/home/{engine_cluster.cluster.user}", "im-mpi-"]), errors
+    assert (code, output.split()) == (5, ["worker-1", f"/home/{engine_cluster.cluster.user}", "im-mpi-"]), errors
 
 
 def test_an_image_is_listed_with_its_library_and_can_be_removed(engine_cluster, client, mpi_image):
     client("image", "pull", engine_cluster.name, mpi_image, "--engine", "podman")
     _, text, _ = client("image", "inspect", engine_cluster.name, mpi_image, "--json")
     (podman,) = (each for each in json.loads(text) if each["engine"] == "podman")
-    assert (podman["mpi"]["family"], podman["nodes"]) == ("openmpi", ["frontend", "worker"])
+    assert (podman["mpi"]["family"], podman["nodes"]) == ("openmpi", ["frontend", "worker-1"])
     assert client("image", "rm", engine_cluster.name, mpi_image, "--engine", "podman")[0] == 0
     user = engine_cluster.cluster.user
-    assert podman["container"] not in engine_cluster.on("worker", "podman images", user=user)
+    assert podman["container"] not in engine_cluster.on("worker-1", "podman images", user=user)
     assert "podman" not in [
         each["engine"]
         for each in json.loads(client("image", "list", engine_cluster.name, "--json")[1])
