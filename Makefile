@@ -50,7 +50,7 @@ test-openstack: .venv/.ready ## a real OpenStack on this machine, and our tests 
 	PYTHON=$(BIN)/python tests/e2e/openstack/tier --durations=10 tests/e2e -m "e2e_openstack and not long"
 
 .PHONY: test-openstack-long
-test-openstack-long: .venv/.ready ## what takes too long for every change: faults, SIGKILL, a real virtual machine, a life through OCCI
+test-openstack-long: .venv/.ready ## what takes too long for every change: faults, SIGKILL, a real virtual machine, everything through OCCI
 	PYTHON=$(BIN)/python tests/e2e/openstack/tier --durations=10 tests/e2e -m "e2e_openstack and long"
 
 .PHONY: stack-up

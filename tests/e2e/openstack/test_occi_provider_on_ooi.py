@@ -19,7 +19,7 @@ from im.providers.occi import OcciProvider
 from im.providers.occi.marks import network_mark
 from im.topology.model import Network, Volume
 
-pytestmark = pytest.mark.e2e_openstack
+pytestmark = [pytest.mark.e2e_openstack, pytest.mark.long]
 
 PATIENCE = 180.0
 
