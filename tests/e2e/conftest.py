@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,55 +41,46 @@ def new_home(cache) -> Iterator[Callable[[], Settings]]:
         yield make
 
 
-def deployed(settings: Settings, name: str, inputs: Sequence[str], template: str = "mpi_cluster.yaml") -> SubCluster:
-    """Deploy a template that we ship."""
-    with LocalManager(settings) as im:
-        topology = im.validate(data_folder("tosca_templates") / template, inputs)
-        im.deploy(name, "local", topology)
-    return SubCluster(name, settings)
+@contextmanager
+def deployed(
+    new_home: Callable[[], Settings], prefix: str, inputs: Sequence[str], template: str = "mpi_cluster.yaml"
+) -> Iterator[SubCluster]:
+    """Deploy a template that we ship, in a home of its own; delete what came of it in the end."""
+    settings = new_home()
+    name = f"{prefix}-{secrets.token_hex(2)}"
+    try:
+        with LocalManager(settings) as im:
+            topology = im.validate(data_folder("tosca_templates") / template, inputs)
+            im.deploy(name, "local", topology)
+        yield SubCluster(name, settings)
+    finally:
+        with LocalManager(settings) as im:
+            if im.store.find(name):
+                im.delete(name)
 
 
 @pytest.fixture(scope="session")
 def subcluster(new_home) -> Iterator[SubCluster]:
     """A front-end and two working nodes with two slots each: ready. Tests leave it as they find it."""
-    settings = new_home()
-    name = f"e2e-{secrets.token_hex(2)}"
-    try:
-        yield deployed(settings, name, ["workers=2", "worker_cpus=2"])
-    finally:
-        with LocalManager(settings) as im:
-            if im.store.find(name):
-                im.delete(name)
+    with deployed(new_home, "e2e", ["workers=2", "worker_cpus=2"]) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
 def batch_cluster(new_home) -> Iterator[SubCluster]:
     """A front-end and two working nodes with Slurm, and the users ann and ben on all of them."""
-    settings = new_home()
-    name = f"bat-{secrets.token_hex(2)}"
-    try:
-        made = deployed(settings, name, ["workers=2", "worker_cpus=2"], "slurm_cluster.yaml")
+    with deployed(new_home, "bat", ["workers=2", "worker_cpus=2"], "slurm_cluster.yaml") as made:
         for node in made.cluster.nodes:
             made.on(node.name, "for u in ann:3001 ben:3002; do useradd -u ${u#*:} -U -M -s /bin/bash ${u%:*}; done")
         made.on("frontend", "for u in ann ben; do mkdir -m 700 /home/$u && chown $u: /home/$u; done")
         yield made
-    finally:
-        with LocalManager(settings) as im:
-            if im.store.find(name):
-                im.delete(name)
 
 
 @pytest.fixture(scope="session")
 def engine_cluster(new_home) -> Iterator[SubCluster]:
     """A front-end that works and one worker, with Docker, Podman and LXC."""
-    settings = new_home()
-    name = f"eng-{secrets.token_hex(2)}"
-    try:
-        yield deployed(settings, name, [], str(Path(__file__).parent / "templates" / "engines.yaml"))
-    finally:
-        with LocalManager(settings) as im:
-            if im.store.find(name):
-                im.delete(name)
+    with deployed(new_home, "eng", [], str(Path(__file__).parent / "templates" / "engines.yaml")) as made:
+        yield made
 
 
 @pytest.fixture
