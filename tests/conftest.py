@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def why_not_openstack() -> str:
 
 
 TIERS: Mapping[str, Callable[[], str]] = {"e2e_local": why_not_local, "e2e_openstack": why_not_openstack}
+
+
+def pytest_configure():
+    """Let tests of Ctrl-C work in the background of a shell too, where it is ignored by all that they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

@@ -32,6 +32,7 @@ from im.topology.model import Finding, Mark
 MAX_DEPTH: Final = 64
 MAX_VALUES: Final = 200_000
 """Values in one file with all aliases written out."""
+_TOO_DEEP: Final = ("too-deep", f"more than {MAX_DEPTH} levels inside each other")
 
 
 def parse(text: str, file: str) -> tuple[object, tuple[Finding, ...]]:
@@ -43,7 +44,7 @@ def parse(text: str, file: str) -> tuple[object, tuple[Finding, ...]]:
     except (_Stop, TemplateError):
         value = None
     except yaml.MarkedYAMLError as error:
-        findings.error(_error_mark(error, file), "yaml", f"this is not YAML: {_problem(error)}")
+        findings.error(_error_mark(error, file), *_verdict(error))
         value = None
     except (yaml.YAMLError, UnicodeError) as error:
         findings.error(Mark(file), "yaml", f"this is not YAML: {' '.join(str(error).split())}")
@@ -60,8 +61,12 @@ def _error_mark(error: yaml.MarkedYAMLError, file: str) -> Mark:
     return Mark(file, place.line + 1, place.column + 1) if place else Mark(file)
 
 
-def _problem(error: yaml.MarkedYAMLError) -> str:
-    return " ".join(part for part in (error.problem, error.context) if part) or "it cannot be read"
+def _verdict(error: yaml.MarkedYAMLError) -> tuple[str, str]:
+    """Return code and message. The libyaml of PyYAML 6.0.4 counts levels too, ahead of the events that we count."""
+    if error.problem == "exceeded maximum nesting depth":
+        return _TOO_DEEP
+    said = " ".join(part for part in (error.problem, error.context) if part)
+    return "yaml", f"this is not YAML: {said or 'it cannot be read'}"
 
 
 class _Frame:
@@ -168,7 +173,7 @@ class _Composer:
     def _open(self, event: MappingStartEvent | SequenceStartEvent) -> Place:
         place = _place(event)
         if len(self._stack) >= MAX_DEPTH:
-            raise self._stop(place, "too-deep", f"more than {MAX_DEPTH} levels inside each other")
+            raise self._stop(place, *_TOO_DEEP)
         if event.tag is not None and event.tag not in _COLLECTION_TAGS:
             raise self._stop(place, "yaml", f"the tag {event.tag!r} has no meaning in TOSCA", "remove it")
         if event.anchor is not None:
