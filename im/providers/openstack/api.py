@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,7 @@ TIMEOUT = 60.0
 ATTEMPTS = 6
 LONGEST_PAUSE = 30.0
 PAGE = 1000
+REQUEST_ID = "X-OpenStack-Request-ID"
 
 for _name in ("stamina", "keystoneauth", "openstack", "urllib3"):  # what matters comes as an error of ours
     logging.getLogger(_name).addHandler(logging.NullHandler())
@@ -144,8 +146,8 @@ class Api:
     ) -> Json:
         where = f"cloud {self._services.name}, {service}"
         self.calls[service, method] += 1
-        more = {"json": body, "params": query, "headers": headers, "microversion": version or None}
-        reply = self._answer(service, method, path, **more)
+        more = {"json": body, "params": query, "microversion": version or None}
+        reply = self._answer(service, method, path, headers or {}, more)
         if reply.status >= 400:
             if reply.status in quiet:
                 return {}
@@ -153,15 +155,20 @@ class Api:
         try:
             return dict(json.loads(reply.body)) if reply.body.strip() else {}
         except ValueError:
-            raise ProviderUnavailable("the answer is not JSON", where=where) from None
+            raise ProviderUnavailable(f"the answer is not JSON [{reply.request_id}]", where=where) from None
 
-    def _answer(self, service: str, method: str, path: str, **more: object) -> Reply:
+    def _answer(
+        self, service: str, method: str, path: str, headers: Mapping[str, str], more: Mapping[str, object]
+    ) -> Reply:
+        """Ask under a request id of our own, which the services log: it is all there is when no answer comes."""
+        request = f"req-{uuid.uuid4()}"
         adapter = self._services.adapter(service)
         given = {name: value for name, value in more.items() if value is not None}
-        with in_our_words(self._services.name, service):
+        given["headers"] = {REQUEST_ID: request, **headers}
+        with in_our_words(self._services.name, service, request):
             url = path_of(service, path, adapter)
             response = adapter.request(url, method, raise_exc=False, timeout=self._timeout, **given)
-        return Reply(response.status_code, response.text, dict(response.headers))
+        return Reply(response.status_code, response.text, dict(response.headers), request)
 
 
 def path_of(service: str, path: str, adapter: Adapter) -> str:

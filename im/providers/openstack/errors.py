@@ -23,17 +23,18 @@ _REQUEST_IDS = ("x-openstack-request-id", "x-compute-request-id")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer of a service. ``body`` is its text."""
+    """One answer of a service. ``body`` is its text, ``sent`` the request id that we gave it."""
 
     status: int
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    sent: str = ""
 
     @property
     def request_id(self) -> str:
-        """What the site's administrators find this request by."""
+        """What the site's administrators find this request by: the service's own id, else ours."""
         lower = {name.lower(): value for name, value in self.headers.items()}
-        return next((lower[name] for name in _REQUEST_IDS if lower.get(name)), "")
+        return next((lower[name] for name in _REQUEST_IDS if lower.get(name)), self.sent)
 
 
 class Refused(ProviderUnavailable):

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def in_our_words(cloud: str, service: str) -> Iterator[None]:
-    """Turn what keystoneauth1 raises into errors of ours; ``where`` they are is the cloud and the service."""
+def in_our_words(cloud: str, service: str, request: str = "") -> Iterator[None]:
+    """Turn what keystoneauth1 raises into errors of ours; ``where`` they are is the cloud and the service.
+
+    ``request``: the id that we gave the request, to be found in the services' logs if it came that far.
+    """
     from keystoneauth1 import exceptions as ks
     from requests.exceptions import RequestException
 
@@ -31,7 +34,8 @@ def in_our_words(cloud: str, service: str) -> Iterator[None]:
         hint = "name the site's CA bundle: cacert in clouds.yaml, or OS_CACERT"
         raise ProviderError("the certificate of the cloud is not trusted", where=where, hint=hint) from None
     except (ks.ConnectionError, ks.RetriableConnectionFailure, RequestException) as error:
-        raise ProviderUnavailable(f"no answer: {_cause(error)}", where=where) from None
+        text = f"no answer: {_cause(error)}"
+        raise ProviderUnavailable(f"{text} [{request}]" if request else text, where=where) from None
     except ks.ClientException as error:
         raise ProviderError(f"{type(error).__name__}: {error}", where=where) from None
 

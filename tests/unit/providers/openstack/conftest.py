@@ -23,6 +23,7 @@ class ToyCloud:
     def __init__(self) -> None:
         self.answer: Callable[[str, str, dict[str, str], object], Answer] = lambda *_: (404, {})
         self.asked: list[tuple[str, str, dict[str, str], object]] = []
+        self.headers: list[dict[str, str]] = []
         toy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,6 +32,7 @@ class ToyCloud:
                 body = json.loads(self.rfile.read(length)) if length else None
                 asked = (self.command, url.path, dict(parse_qsl(url.query)), body)
                 toy.asked.append(asked)
+                toy.headers.append(dict(self.headers))
                 answer = toy.answer(*asked)
                 if answer is None:
                     self.connection.close()

@@ -108,6 +108,20 @@ def test_nobody_there_is_said_in_words(api, toy):
     assert "object at" not in str(caught.value)
 
 
+def test_every_request_has_an_id_of_ours_that_is_said_when_no_answer_comes(toy, api):
+    toy.script(None)
+    with pytest.raises(ProviderUnavailable, match=r"\[req-[0-9a-f-]{36}\]") as caught:
+        api.post("compute", "/servers", {"server": {}})
+    assert f"[{toy.headers[-1]['X-OpenStack-Request-ID']}]" in str(caught.value)
+
+
+def test_an_error_that_something_on_the_way_makes_has_our_request_id(toy, api):
+    toy.script((502, "<html>bad gateway</html>"))
+    with pytest.raises(ProviderUnavailable) as caught:
+        api.post("compute", "/servers", {"server": {}})
+    assert toy.headers[-1]["X-OpenStack-Request-ID"] in str(caught.value)
+
+
 def test_together_gives_results_in_order_and_the_first_error_after_all_have_ended():
     ended = []
 
