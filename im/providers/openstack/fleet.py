@@ -50,6 +50,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._first_look = threading.Lock()
         self._views: dict[str, View] = {}
+        self._requests: dict[str, str] = {}
 
     # looking
 
@@ -98,8 +99,25 @@ class Fleet:
 
     def _whole(self, infrastructure: str) -> tuple[Instance, ...]:
         begun = self._clock()
-        found = self._listed(infrastructure)
+        found = self._with_requests(self._listed(infrastructure))
         return self._keep(infrastructure, View({one.id: one for one in found}, begun, begun, begun))
+
+    def _with_requests(self, servers: Sequence[Instance]) -> Sequence[Instance]:
+        """Add to each reason for a failure the request that failed: nova is asked once for each new reason."""
+        reasons = {one.message: one.id for one in servers if one.message}
+        new = {reason: id_ for reason, id_ in reasons.items() if reason not in self._requests}
+        found = Together.all([partial(self._request_that_failed, id_) for id_ in new.values()])
+        self._requests |= dict(zip(new, found, strict=True))
+        told = {reason: f"{reason} [{id_}]" for reason, id_ in self._requests.items() if id_}
+        return [replace(one, message=told.get(one.message, one.message)) for one in servers]
+
+    def _request_that_failed(self, server: str) -> str:
+        """Return the id of the latest request about a server; "" where the site does not tell."""
+        try:
+            shown = self._api.get("compute", f"/servers/{server}/os-instance-actions")["instanceActions"]
+        except ProviderError:
+            return ""
+        return str(shown[0]["request_id"]) if shown else ""
 
     def _becoming(self, infrastructure: str, view: View) -> tuple[Instance, ...]:
         now, name = self._clock(), name_filter(infrastructure)

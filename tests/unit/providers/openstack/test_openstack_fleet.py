@@ -34,6 +34,8 @@ class ToyNova:
             return (204, "") if gone else (404, {})
         if method == "POST":
             return 202, ""
+        if path.endswith("/os-instance-actions"):
+            return 200, {"instanceActions": [{"action": "create", "request_id": "req-9"}]}
         matching = [one for one in self.servers.values() if re.search(query["name"], one["name"])]
         matching = [one for one in matching if query.get("status") in {None, one["status"]}]
         if path == "/servers/detail":
@@ -120,6 +122,20 @@ def test_while_servers_build_a_brief_listing_tells_and_one_whole_at_the_end(nova
     nova.become("ACTIVE")
     assert [one.private_address for one in fleet.list(LAB)] == ["10.64.0.1", "10.64.0.2"]
     assert nova.asked() == ["GET /servers ACTIVE", "GET /servers/detail"]
+
+
+def test_the_request_that_failed_is_told_with_the_reason_and_asked_for_once(nova, fleet, now):
+    create(fleet, specs(1, 2))
+    nova.become("ERROR")
+    for one in nova.servers.values():
+        one["fault"] = {"message": "No valid host was found."}
+    now[0] += LONGEST_HOPE
+    nova.asked()
+    assert {one.message for one in fleet.list(LAB)} == {"No valid host was found. [req-9]"}
+    assert [call for call in nova.asked() if "actions" in call] == ["GET /servers/s2/os-instance-actions"]
+    now[0] += LONGEST_BLIND
+    fleet.list(LAB)
+    assert not [call for call in nova.asked() if "actions" in call]
 
 
 def test_active_servers_are_watched_by_brief_listings_until_one_changes(nova, fleet):
