@@ -186,6 +186,7 @@ class Actor:
             placement=group.placement,
             boot_volume=group.boot_volume,
             user_data=group.user_data,
+            key_pair=group.key_pair,
         )
 
     def _identity(self, row: Node) -> Identity:

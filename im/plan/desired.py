@@ -64,7 +64,8 @@ def scaled(topology: Topology, counts: Mapping[str, int]) -> Topology:
 def request_of(group: NodeGroup) -> str:
     """Return a fingerprint of everything about a group that only a new server can change."""
     asked = (group.hardware, group.os, group.networks, group.public, group.ports, group.shared)
-    later = (group.volumes, group.availability_zone, group.placement, group.boot_volume, group.user_data)
+    later: tuple[object, ...] = (group.volumes, group.availability_zone, group.placement, group.boot_volume)
+    later = (*later, group.user_data, group.key_pair)
     parts = (*asked, *(part for part in later if part))  # what nobody asks for does not change old fingerprints
     text = json.dumps([_changed_fields(part) for part in parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -156,6 +156,7 @@ class NodeSpec:
     placement: str = ""
     boot_volume: int = 0
     user_data: str = ""
+    key_pair: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ def _group(world: World, node: NodeTemplate, networks: Networks) -> NodeGroup:
         placement=placement_of(text_of(world.property(node, "placement"))),
         boot_volume=size(world.property(node, "boot_volume")) or 0,
         user_data=text_of(world.property(node, "user_data")),
+        key_pair=text_of(world.property(node, "key_pair")),
         host_name=_host_name(world, node),
         mark=node.mark,
     )  # fmt: skip

@@ -103,7 +103,8 @@ class NodeGroup:
     ``shared``: folders that this group sees as one with all other groups that list them, e.g. ``/home``.
     ``placement``: whether the cloud keeps the group's nodes on one host, or on different ones, as far as it can
     (``soft``) or without exception. ``boot_volume``: bytes of a volume that the nodes boot from; 0 = the flavor's disk.
-    ``user_data``: a script or cloud-config that runs at first boot, beside ours.
+    ``user_data``: a script or cloud-config that runs at first boot, beside ours. ``key_pair``: one that the cloud has
+    already, whose owner may log in too.
     """
 
     name: str
@@ -126,6 +127,7 @@ class NodeGroup:
     placement: Placement = ""
     boot_volume: int = 0
     user_data: str = ""
+    key_pair: str = ""
     host_name: str = ""
     mark: Mark = Mark("")
 

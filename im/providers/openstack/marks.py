@@ -160,7 +160,7 @@ def batches(specs: Sequence[NodeSpec]) -> tuple[tuple[NodeSpec, ...], ...]:
 
 def _kind(spec: NodeSpec) -> tuple[str, ...]:
     wanted = (spec.image, spec.flavor, spec.cpus, spec.memory, spec.disk, spec.networks, spec.volumes)
-    where = (spec.availability_zone, spec.placement, spec.boot_volume, spec.user_data, spec.public)
+    where = (spec.availability_zone, spec.placement, spec.boot_volume, spec.user_data, spec.public, spec.key_pair)
     return (spec.infrastructure, spec.group, repr(wanted), repr(where))
 
 

@@ -114,6 +114,8 @@ def create_body(specs: Sequence[NodeSpec], flavor: str, around: Surroundings) ->
     }
     if spec.availability_zone:
         server["availability_zone"] = spec.availability_zone
+    if spec.key_pair:
+        server["key_name"] = spec.key_pair
     if text := user_data(spec.identity, spec.user_data) if spec.identity else spec.user_data:
         server["user_data"] = _encoded(text)
     body: Json = {"server": server}

@@ -67,6 +67,7 @@ class Builder:
     def build(self) -> Surroundings:
         """Make it; what is there stays. Raises :class:`im.errors.InputError` before anything is made."""
         wanted = wishes.scheme(self._environment, self._offers.networks())
+        self._check_key_pairs()
         found = self._find()
         behind = ThreadPoolExecutor(1, thread_name_prefix="im-way-out")
         try:
@@ -100,6 +101,11 @@ class Builder:
         )
 
     # looking
+
+    def _check_key_pairs(self) -> None:
+        if wanted := {group.key_pair for group in self._environment.groups if group.key_pair}:
+            shown = self._api.get("compute", "/os-keypairs")["keypairs"]
+            wishes.check_key_pairs(wanted, [one["keypair"]["name"] for one in shown])
 
     def _find(self) -> Found:
         wanted = {group.name for group in self._environment.groups if group.placement}

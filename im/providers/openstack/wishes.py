@@ -104,6 +104,13 @@ def named(wanted: str, networks: Sequence[Json]) -> Json:
     raise InputError(f"this cloud has no network {wanted!r}", hint=f"it has: {', '.join(near) or 'none'}")
 
 
+def check_key_pairs(wanted: Iterable[str], known: Collection[str]) -> None:
+    """Raise :class:`im.errors.InputError` if the user has no key pair of one of these names."""
+    if missing := sorted(set(wanted) - set(known)):
+        near = difflib.get_close_matches(missing[0], known, n=3) or sorted(known)[:8]
+        raise InputError(f"you have no key pair {missing[0]!r} here", hint=f"you have: {', '.join(near) or 'none'}")
+
+
 def with_cidrs(networks: Iterable[Network]) -> dict[str, str]:
     """Return the address range of each network by name; those without one get a free one.
 

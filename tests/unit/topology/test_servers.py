@@ -117,6 +117,10 @@ def test_a_machine_says_its_zone_its_place_and_its_user_data(deploy):
     assert (group.availability_zone, group.placement, group.user_data) == ("z1", "soft-anti-affinity", "#!/bin/sh")
 
 
+def test_a_machine_names_a_key_pair_of_the_users(deploy):
+    assert deploy(ours("key_pair: mine")).group("w").key_pair == "mine"
+
+
 def test_ports_have_ranges_protocols_and_those_who_may_reach_them(deploy):
     ports = "ports: [ { port: 443 }, { port: 8000, last: 8010, protocol: udp, remote_cidr: 192.0.2.0/24 } ]"
     assert deploy(ours(ports)).group("w").ports == (Port(443, 443), Port(8000, 8010, "udp", "192.0.2.0/24"))

@@ -60,6 +60,11 @@ def test_a_network_that_only_lends_addresses_is_not_plugged_in():
     assert networks_of(("data", "private"), AROUND) == ["net-2", "net-1"]
 
 
+def test_a_key_pair_of_the_users_goes_along():
+    assert server(spec(key_pair="mine"))["key_name"] == "mine"
+    assert "key_name" not in server(spec())
+
+
 def test_a_zone_and_a_placement_are_passed_on():
     body = create_body([spec(availability_zone="z1")], "f", AROUND)
     assert body["server"]["availability_zone"] == "z1"

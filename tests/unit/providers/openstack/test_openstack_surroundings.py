@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from toy_neutron import ToyNeutron
 
-from im.errors import ProviderError
+from im.errors import InputError, ProviderError
 from im.plan.model import Instance
 from im.providers.base import Environment
 from im.providers.openstack.addresses import Addresses
@@ -207,3 +207,11 @@ def count_calls(neutron, build):
     before = neutron.calls
     build()
     return neutron.calls - before
+
+
+def test_a_key_pair_that_the_user_has_not_is_refused_before_anything_is_made(neutron, build):
+    before = neutron.numbers()
+    with pytest.raises(InputError, match="no key pair 'mime'") as caught:
+        build(replace(LAB, groups=(NodeGroup("worker", key_pair="mime"),)))
+    assert "mine" in caught.value.hint
+    assert neutron.numbers() == before

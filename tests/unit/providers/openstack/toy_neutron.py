@@ -21,6 +21,7 @@ class ToyNeutron:
 
     def __init__(self, toy):
         self.kept = {kind: {} for kind in KINDS}
+        self.key_pairs = ["mine", "yours"]
         self.number = count(1)
         self.calls = 0
         self.trouble = lambda _call: None
@@ -56,6 +57,8 @@ class ToyNeutron:
 
     def do(self, method, words, query, body):
         kind = words[0]
+        if kind == "os-keypairs":
+            return 200, {"keypairs": [{"keypair": {"name": name}} for name in self.key_pairs]}
         if kind not in KINDS:
             return 404, {}
         if method == "GET":
