@@ -74,6 +74,16 @@ demo-openstack: .venv/.ready ## the same on virtual machines of a real OpenStack
 bench: .venv/.ready system ## the figures of docs/benchmarks.md, each against a baseline of the same run
 	$(BIN)/python benchmarks/run.py
 
+.PHONY: bench-openstack
+bench-openstack: stack-up .venv-ansible/.ready ## the same for OpenStack, on the test cloud: a floor script, and Ansible's own modules
+	OS_CLIENT_CONFIG_FILE=$$($(BIN)/python tests/e2e/openstack/stack clouds) IM_BENCH_ANSIBLE=.venv-ansible \
+		$(BIN)/python benchmarks/on_openstack.py stack fake tiny-fake m1.nano 16 64:1
+
+.venv-ansible/.ready:
+	python3 -m venv .venv-ansible
+	.venv-ansible/bin/pip install --quiet "openstacksdk<4.2" ansible # its collection does not work with newer ones
+	touch $@
+
 .PHONY: docs
 docs: .venv/.ready ## regenerate what the code writes: CLI reference, pictures
 	$(BIN)/python scripts/write_docs.py

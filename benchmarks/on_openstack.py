@@ -3,47 +3,29 @@
 The floor is what an engineer writes with openstacksdk who knows the API well: the same network, router, security
 groups, floating IP and servers, one create call per group, one brief listing per poll, one detailed listing at the
 end; and it deletes all of it, servers in parallel. Both run as processes of their own, interleaved; HTTP requests are
-counted in both by the same hook. ``python benchmarks/on_openstack.py CLOUD ZONE IMAGE FLAVOR [WORKERS…]``; the zone may
-be one of nova's fake driver. The first pair of each size is warm-up and not counted.
+counted in both by the same hook. ``python benchmarks/on_openstack.py CLOUD ZONE IMAGE FLAVOR [WORKERS[:PAIRS]…]``; the
+zone may be one of nova's fake driver. Two servers are made and deleted before, and not counted. With
+``IM_BENCH_ANSIBLE``, a virtual environment with Ansible's own modules, these do the same once at the first size.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
-SERVICES = {5000: "keystone", 8774: "nova", 9696: "neutron", 9292: "glance", 8776: "cinder"}
+from cloud_calls import Calls, counted, im_client, tell, tell_ratios, template, timed
+
 PAIRS = 3
 POLL = 0.5
-TEMPLATE = """\
-tosca_definitions_version: tosca_simple_yaml_1_3
-imports: [im/types.yaml]
-topology_template:
-  inputs:
-    workers: {{type: integer}}
-  node_templates:
-    frontend:
-      type: im.nodes.FrontEnd
-      properties: {{cpus: 1, image: {image}, flavor: {flavor}, availability_zone: {zone}}}
-      requirements: [{{network: private}}, {{network: public}}]
-    worker:
-      type: im.nodes.WorkingNode
-      properties: {{count: {{get_input: workers}}, image: {image}, flavor: {flavor}, availability_zone: {zone}}}
-      requirements: [{{network: private}}]
-    private: {{type: im.nodes.Network}}
-    public: {{type: im.nodes.Network, properties: {{public: true}}}}
-"""
+ANSIBLE = os.environ.get("IM_BENCH_ANSIBLE", "")
+PLAYBOOKS = Path(__file__).parent / "ansible"
 
 
 class Site(NamedTuple):
@@ -53,31 +35,6 @@ class Site(NamedTuple):
     zone: str
     image: str
     flavor: str
-
-
-def counted(run: Callable[[], None]) -> None:
-    """Run something and write how many requests of which kind it made to the file ``IM_BENCH_CALLS``."""
-    import requests
-
-    calls: Counter[str] = Counter()
-    send = requests.Session.send
-
-    def counting(session: Any, request: Any, **more: Any) -> Any:  # noqa: ANN401
-        url = urlsplit(request.url)
-        calls[f"{SERVICES.get(url.port, url.port)} {request.method} {kind(url.path)}"] += 1
-        return send(session, request, **more)
-
-    requests.Session.send = counting
-    try:
-        run()
-    finally:
-        Path(os.environ["IM_BENCH_CALLS"]).write_text(json.dumps(calls))
-
-
-def kind(path: str) -> str:
-    """A path without version and ids: ``servers``, ``servers/detail``, ``servers/ID``."""
-    words = [word for word in path.split("/") if word and not word.startswith("v")]
-    return "/".join("ID" if len(word) >= 32 else word for word in words)
 
 
 # the floor
@@ -172,70 +129,69 @@ def checked(response: Any) -> dict[str, Any]:  # noqa: ANN401
 # comparing
 
 
-def timed(words: list[str], folder: str) -> tuple[float, Counter[str]]:
-    """Run this script in a role of its own; return seconds and requests."""
-    file = Path(folder) / "calls.json"
-    environment = {**os.environ, "IM_BENCH_CALLS": str(file), "IM_HOME": f"{folder}/home"}
-    began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, __file__, *words], env=environment, capture_output=True, text=True, check=False
-    )
-    seconds = time.perf_counter() - began
-    if done.returncode:
-        raise SystemExit(f"{' '.join(words)}: {done.stdout[-1000:]}{done.stderr[-2000:]}")
-    return seconds, Counter(json.loads(file.read_text()))
+class Bench:
+    """One cluster name on one site, made and deleted by whoever's turn it is."""
 
+    def __init__(self, site: Site, home: Path) -> None:
+        self.site = site
+        self.home = home
+        self.name = f"bench-{os.getpid()}"
+        self.file = home / "bench.yaml"
+        self.file.write_text(template(image=site.image, flavor=site.flavor, availability_zone=site.zone))
 
-def compare(site: Site, workers: int) -> None:
-    """Print what both cost at one size; the one that begins changes from pair to pair."""
-    name = f"bench-{os.getpid()}"
-    ratios: dict[str, list[float]] = {"create": [], "delete": []}
-    counts: dict[str, Counter[str]] = {}
-    with tempfile.TemporaryDirectory(prefix="im-bench-") as folder:
-        template = Path(folder) / "bench.yaml"
-        template.write_text(TEMPLATE.format(**site._asdict()))
-        where = ["--cloud", f"openstack:{site.cloud}", "--until", "provisioned"]
-        words = {
-            "floor create": ["floor-create", *site, name, str(workers)],
-            "floor delete": ["floor-delete", site.cloud, name],
-            "our create": ["ours", "deploy", str(template), "--name", name, *where, "--input", f"workers={workers}"],
-            "our delete": ["ours", "delete", name, "--yes"],
+    def words(self, workers: int) -> dict[str, list[str]]:
+        """Return the command line of each role."""
+        where = ["--cloud", f"openstack:{self.site.cloud}", "--until", "provisioned", "--input", f"workers={workers}"]
+        return {
+            "floor create": ["floor-create", *self.site, self.name, str(workers)],
+            "floor delete": ["floor-delete", self.site.cloud, self.name],
+            "our create": ["ours", "deploy", str(self.file), "--name", self.name, *where],
+            "our delete": ["ours", "delete", self.name, "--yes"],
         }
-        for pair in range(PAIRS + 1):
-            roles = list(words) if pair % 2 else [*words][2:] + [*words][:2]
-            seconds: dict[str, float] = {}
-            for role in roles:
-                seconds[role], counts[role] = timed(words[role], folder)
-            print(
-                f"1+{workers}, pair {pair}:", ", ".join(f"{role} {seconds[role]:.1f} s" for role in words), flush=True
-            )
-            if pair:
-                for step, found in ratios.items():
-                    found.append((seconds[f"our {step}"] - 1) / seconds[f"floor {step}"])
-    for role in words:
-        tell(role, counts[role])
-    for step, found in ratios.items():
-        each = ", ".join(f"{one:.3f}" for one in found)
-        print(
-            f"1+{workers} {step}: (ours - 1 s) / floor = {statistics.median(found):.3f}, median of {each}", flush=True
-        )
+
+    def pair(self, workers: int, *, ours_first: bool) -> tuple[dict[str, float], dict[str, Calls]]:
+        """Create and delete twice; return seconds and requests of each role."""
+        words, seconds, calls = self.words(workers), {}, {}
+        roles = list(words)
+        for role in roles[2:] + roles[:2] if ours_first else roles:
+            seconds[role], calls[role] = timed(__file__, words[role], self.home)
+        shown = ", ".join(f"{role} {seconds[role]:.1f} s" for role in words)
+        print(f"1+{workers}: {shown}; load {os.getloadavg()[0]:.1f}", flush=True)
+        return seconds, calls
+
+    def compare(self, workers: int, pairs: int) -> None:
+        """Print what both cost at one size; the one that begins changes from pair to pair."""
+        found = [self.pair(workers, ours_first=bool(number % 2)) for number in range(pairs)]
+        for role, calls in found[-1][1].items():
+            tell(role, calls)
+        for step in ("create", "delete"):
+            ratios = [(seconds[f"our {step}"] - 1) / seconds[f"floor {step}"] for seconds, _ in found]
+            tell_ratios(f"1+{workers} {step}: (ours - 1 s) / floor", ratios)
+
+    def ansible(self, workers: int) -> None:
+        """Print what the modules of Ansible's collection openstack.cloud take for the same, one after the other."""
+        given = {**self.site._asdict(), "name": self.name, "workers": workers}
+        python = f"{ANSIBLE}/bin/python"
+        for step in ("create", "delete"):
+            words = [f"{ANSIBLE}/bin/ansible-playbook", "-i", "localhost,", str(PLAYBOOKS / f"{step}.yaml")]
+            more = json.dumps({**given, "ansible_python_interpreter": python})
+            began = time.perf_counter()
+            done = subprocess.run([*words, "-e", more], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise SystemExit(f"ansible {step}: {done.stdout[-3000:]}")
+            print(f"1+{workers}: Ansible {step} {time.perf_counter() - began:.1f} s", flush=True)
 
 
-def tell(role: str, calls: Counter[str]) -> None:
-    """Print how many requests of which kind a role has made."""
-    services: Counter[str] = Counter()
-    for call, number in calls.items():
-        services[call.split()[0]] += number
-    print(f"  {role}: {', '.join(f'{service} {number}' for service, number in services.items())}")
-    print(f"    {', '.join(f'{number} {call}' for call, number in sorted(calls.items()))}")
-
-
-def ours(words: list[str]) -> None:
-    """Be ``im_client``."""
-    from im.cli import main
-
-    sys.argv = ["im_client", *words]
-    main()
+def main(site: Site, sizes: list[str]) -> None:
+    """Measure each size."""
+    with tempfile.TemporaryDirectory(prefix="im-bench-") as folder:
+        bench = Bench(site, Path(folder))
+        bench.pair(2, ours_first=True)
+        for size in sizes:
+            workers, _, pairs = size.partition(":")
+            bench.compare(int(workers), int(pairs or PAIRS))
+        if ANSIBLE:
+            bench.ansible(int(sizes[0].partition(":")[0]))
 
 
 if __name__ == "__main__":
@@ -245,9 +201,8 @@ if __name__ == "__main__":
     elif role == "floor-delete":
         counted(lambda: floor_delete(*words))
     elif role == "ours":
-        counted(lambda: ours(words))
+        counted(lambda: im_client(words))
     elif len(words) < 3:
         print("give a cloud, a zone, an image and a flavor, such as: stack fake tiny-fake m1.nano")
     else:
-        for number in words[3:] or ["16"]:
-            compare(Site(role, *words[:3]), int(number))
+        main(Site(role, *words[:3]), words[3:] or ["16"])
