@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -400,6 +401,16 @@ def test_a_stopped_node_stays_stopped_when_create_is_repeated(lab, provider):
     assert (again.id, again.status, again.message) == (node.id, "stopped", "stopped on request")
 
 
+def test_a_node_that_ended_without_being_asked_to_is_started_when_create_is_repeated(lab, provider, settings):
+    infrastructure = lab.prepare()
+    (node,) = lab.nodes(infrastructure, 1)
+    os.kill(first_process(settings, node).pid, signal.SIGKILL)
+    settle(provider, infrastructure, "stopped")
+    (again,) = provider.create([lab.specs[node.token]])
+    assert (again.id, again.status) == (node.id, "active")
+    wait_for_banner(node.private_address)
+
+
 def test_an_sshd_that_ends_is_started_again(lab, settings):
     (node,) = lab.nodes(lab.prepare(), 1)
     os.kill(sshd(settings, node), signal.SIGKILL)
@@ -521,17 +532,28 @@ def test_a_create_that_was_killed_is_continued_without_duplicates_or_leaks(lab, 
     client.process.kill()
     client.process.wait()
     for pid in helpers if helper_too else ():
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     specs = [lab.spec(infrastructure, index) for index in range(1, 7)]
     created = provider.create(specs)
     assert [node.status for node in created] == ["active"] * 6
     assert len({node.private_address for node in provider.list(infrastructure)}) == 6
-    inits = [pid for pid in running("lib/im/node") if "tini" in command_line(pid) and is_of(pid, infrastructure)]
-    assert len(inits) == 6
+    assert inits(infrastructure) == ["tini"] * 6
 
 
-def is_of(pid: str, infrastructure: str) -> bool:
-    return infrastructure in groups(pid)
+def inits(infrastructure: str) -> list[str]:
+    """What the nodes' first processes run: those that are number 1 in a PID namespace of their own."""
+    pids = cgroups.processes(cgroups.hierarchies(), infrastructure)
+    return [process.program() for process in map(identify, pids) if numbers(process.pid)[1:] == ["1"]]
+
+
+def numbers(pid: int) -> list[str]:
+    """The process's id in every PID namespace that it is in, ours first."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return []
+    return text.partition("NSpid:")[2].partition("\n")[0].split()
 
 
 def test_what_a_killed_create_left_can_be_deleted_at_once(lab, provider, settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from im.plan.model import Identity
 from im.providers.local import cgroups, network, subnets
 from im.providers.local.files import make_folder, write_file
 from im.providers.local.image import keep_packages
-from im.providers.local.processes import identify, kill
-from im.providers.local.rootfs import Root
+from im.providers.local.processes import Process, identify, kill
+from im.providers.local.rootfs import INIT_PROGRAM, Root
 from im.providers.local.spawn import Job, run_spawner
 from im.providers.local.state import InfrastructureFolder, Mark, NodeFolder
 
@@ -63,8 +64,26 @@ def _resolver() -> str:
     return upstream.read_text() if _LOCAL_RESOLVER in text and upstream.exists() else text
 
 
+def idle(nodes: Sequence[tuple[NodeFolder, Mark]]) -> list[tuple[NodeFolder, Mark]]:
+    """Return the nodes that do not run.
+
+    What a killed helper has let go is not the node's init yet, or ends before it is: that is waited for.
+    """
+    end = time.monotonic() + _PATIENCE
+    return [item for item in nodes if not _runs(item[0].process, end)]
+
+
+def _runs(process: Process | None, end: float) -> bool:
+    while process and (program := process.program()) != INIT_PROGRAM:
+        if not program or time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return process is not None
+
+
 def start(around: Surroundings, nodes: Sequence[tuple[NodeFolder, Mark]], images: dict[str, Path], lock: int) -> None:
     """Start nodes that do not run, all at once; what fails alone has its error written down."""
+    end(around, [folder for folder, _ in nodes if folder.process])
     jobs = []
     for folder, mark in nodes:
         _make_ready(around, folder, mark)

@@ -22,7 +22,12 @@ class Process:
 
     def alive(self) -> bool:
         """Whether exactly this process still runs (a zombie does not)."""
-        return self.boot == boot_id() and start_time(self.pid) == self.start
+        return bool(self.program())
+
+    def program(self) -> str:
+        """Return the name of the program that it runs now; "" when it does not run any more."""
+        name, start = _look(self.pid)
+        return name if start == self.start and self.boot == boot_id() else ""
 
     def epitaph(self) -> str:
         """Say why it does not run any more."""
@@ -34,19 +39,20 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def start_time(pid: int) -> int:
-    """Return when a process started, in clock ticks since boot; 0 when there is none, or only its zombie."""
+def _look(pid: int) -> tuple[str, int]:
+    """Return a process's program and when it started, in clock ticks since boot; nothing of what is gone or a zombie."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
-        return 0
-    fields = text.rpartition(")")[2].split()
-    return 0 if fields[0] in "ZX" else int(fields[19])
+        return "", 0
+    name, _, rest = text.partition("(")[2].rpartition(")")
+    fields = rest.split()
+    return ("", 0) if fields[0] in "ZX" else (name, int(fields[19]))
 
 
 def identify(pid: int) -> Process:
     """Return the identity of a running process."""
-    return Process(pid, start_time(pid), boot_id())
+    return Process(pid, _look(pid)[1], boot_id())
 
 
 def kill(processes: Sequence[Process], patience: float) -> bool:

@@ -99,7 +99,7 @@ class LocalProvider:
 
     @translated()
     def create(self, specs: Sequence[NodeSpec]) -> tuple[Instance, ...]:
-        """Start the nodes that do not exist yet; all of one infrastructure start at once."""
+        """Start the nodes that do not run yet; all of one infrastructure start at once."""
         if not specs:
             return ()
         checks.require_root()
@@ -240,10 +240,10 @@ class LocalProvider:
             known = {mark.token: (node, mark) for node, mark in folder.nodes()}
             fresh = [spec for spec in dict.fromkeys(specs) if spec.token not in known]
             known |= self._write_marks(folder, fresh, [mark.address for _, mark in known.values()])
-            idle = [item for item in known.values() if item[0].process is None and item[0].wanted == "running"]
-            asked = {spec.token for spec in specs}
-            nodes.start(self._surroundings(folder), [item for item in idle if item[1].token in asked], images, lock)
-            return {token: state.instance(*known[token], being_made=False) for token in asked}
+            asked = {spec.token: known[spec.token] for spec in specs}
+            idle = nodes.idle([item for item in asked.values() if item[0].wanted == "running"])
+            nodes.start(self._surroundings(folder), idle, images, lock)
+            return {token: state.instance(*item, being_made=False) for token, item in asked.items()}
 
     def _write_marks(
         self, folder: InfrastructureFolder, specs: Sequence[NodeSpec], used: Sequence[str]
@@ -264,17 +264,12 @@ class LocalProvider:
         return made
 
     def _start(self, folder: InfrastructureFolder, chosen: _Nodes, lock: int) -> None:
-        idle = [
-            (node, mark)
-            for node, mark in chosen
-            if node.wanted != "deleting" and not ((process := node.process) and process.alive())
-        ]
+        idle = nodes.idle([item for item in chosen if item[0].wanted != "deleting"])
         if idle:
             checks.require_root()
             self._ensure_network(folder)
-            around = self._surroundings(folder)
-            nodes.end(around, [node for node, _ in idle])
-            nodes.start(around, idle, self._present_images({mark.image for _, mark in idle}), lock)
+            images = self._present_images({mark.image for _, mark in idle})
+            nodes.start(self._surroundings(folder), idle, images, lock)
 
     def _delete(self, folder: InfrastructureFolder, ids: Sequence[str]) -> None:
         found = [folder.node(one) for one in ids if folder.node(one).path.is_dir()]

@@ -16,6 +16,9 @@ PROTECTED = ("sys/kernel", "sys/vm", "sys/fs", "sysrq-trigger", "irq", "bus")
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "fuse", "kvm")
 _INIT = ("/usr/bin/tini", "--", "/usr/local/lib/im/node")
+INIT_PROGRAM = Path(_INIT[0]).name
+"""By this name the first process of a node can be told from one that has yet to become its init."""
+
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
