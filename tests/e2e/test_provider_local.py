@@ -167,7 +167,7 @@ def snapshot() -> set[str]:
         "user": users(),
         "rule": [line.partition(" [")[0] for line in rules],
         "forwarding": [] if users() else [f"{file} {file.read_text()}" for file in CONF.glob("*/forwarding")],
-        "control group": map(str, Path("/sys/fs/cgroup").glob("**/im-*")),
+        "control group": [path for path, _, _ in os.walk("/sys/fs/cgroup") if Path(path).name.startswith("im-")],
         "process": [f"{pid} of {groups(pid)}" for pid in running("lib/im/node")],
     }
     return {f"{kind} {line}" for kind, found in lines.items() for line in found}
