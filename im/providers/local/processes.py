@@ -40,7 +40,7 @@ def boot_id() -> str:
 
 
 def _look(pid: int) -> tuple[str, int]:
-    """Return a process's program and when it started, in clock ticks since boot; nothing of one that is gone or dead."""
+    """Return a process's program and when it started, in clock ticks since boot; nothing of one that is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
