@@ -91,13 +91,14 @@ class User:
         self.clouds.write_text(yaml.safe_dump(known))
         return name
 
-    def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        """Start ``im_client``."""
+    def start(self, *words: str | Path, **variables: str) -> subprocess.Popen[str]:
+        """Start ``im_client`` with these environment variables."""
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("OS_")},
             "IM_HOME": str(self.home),
             "OS_CLIENT_CONFIG_FILE": str(self.clouds),
             "COLUMNS": "400",
+            **variables,
         }
         return subprocess.Popen(
             [str(CLIENT), *map(str, words)],
@@ -108,9 +109,9 @@ class User:
             text=True,
         )
 
-    def run(self, *words: str | Path) -> Ran:
+    def run(self, *words: str | Path, **variables: str) -> Ran:
         """Run ``im_client`` and wait for it."""
-        process = self.start(*words)
+        process = self.start(*words, **variables)
         out, err = process.communicate()
         assert "Traceback" not in err, err
         return Ran(process.returncode, out, err)
@@ -119,9 +120,9 @@ class User:
         """Return one of the tier's templates."""
         return TEMPLATES / name
 
-    def deploy(self, template: str, *words: str, cloud: str = "mine", name: str = "tier") -> Ran:
+    def deploy(self, template: str, *words: str, cloud: str = "mine", name: str = "tier", ttl: str = "1d") -> Ran:
         """Deploy one of the tier's templates until its servers are provisioned."""
-        options = ["--cloud", cloud, "--name", name, "--until", "provisioned"]
+        options = ["--cloud", cloud, "--name", name, "--until", "provisioned", "--ttl", ttl]
         return self.run("deploy", self.template(template), *options, *inputs(words))
 
 
