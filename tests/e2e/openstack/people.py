@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +76,16 @@ class Ran:
 
 @dataclass(frozen=True)
 class User:
-    """Somebody with ``im_client``, a home, and a ``clouds.yaml`` whose cloud ``mine`` is the project."""
+    """Somebody with ``im_client``, a home, and a ``clouds.yaml`` whose cloud ``mine`` is the project.
+
+    ``before``: a command that starts ``im_client``; ``variables`` of its environment.
+    """
 
     home: Path
     clouds: Path
     account: Mapping[str, str]
+    before: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def cloud(self, name: str, auth: Mapping[str, str] | None = None, **settings: Any) -> str:
         """Add a cloud to ``clouds.yaml`` that differs from ``mine`` in this, and return its name."""
@@ -91,17 +96,17 @@ class User:
         self.clouds.write_text(yaml.safe_dump(known))
         return name
 
-    def start(self, *words: str | Path, **variables: str) -> subprocess.Popen[str]:
-        """Start ``im_client`` with these environment variables."""
+    def start(self, *words: str | Path) -> subprocess.Popen[str]:
+        """Start ``im_client``."""
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("OS_")},
             "IM_HOME": str(self.home),
             "OS_CLIENT_CONFIG_FILE": str(self.clouds),
             "COLUMNS": "400",
-            **variables,
+            **self.variables,
         }
         return subprocess.Popen(
-            [str(CLIENT), *map(str, words)],
+            [*self.before, str(CLIENT), *map(str, words)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -109,9 +114,9 @@ class User:
             text=True,
         )
 
-    def run(self, *words: str | Path, **variables: str) -> Ran:
+    def run(self, *words: str | Path) -> Ran:
         """Run ``im_client`` and wait for it."""
-        process = self.start(*words, **variables)
+        process = self.start(*words)
         out, err = process.communicate()
         assert "Traceback" not in err, err
         return Ran(process.returncode, out, err)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 import pytest
 from openstack.connection import Connection
@@ -39,5 +40,5 @@ def test_a_token_is_enough(user, project):
 
 def test_the_variables_of_an_openrc_file_are_enough(user, project):
     variables = {f"OS_{name.upper()}": value for name, value in project.account.items()}
-    nowhere = {"OS_CLIENT_CONFIG_FILE": str(user.home / "no-clouds.yaml"), "OS_REGION_NAME": "RegionOne"}
-    assert usable(user.run("providers", "check", "--cloud", "openstack", **variables, **nowhere))
+    variables |= {"OS_CLIENT_CONFIG_FILE": str(user.home / "no-clouds.yaml"), "OS_REGION_NAME": "RegionOne"}
+    assert usable(replace(user, variables=variables).run("providers", "check", "--cloud", "openstack"))
