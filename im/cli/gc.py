@@ -10,7 +10,9 @@ from im.cli.common import json_option, manager, print_json
 @click.option("--cloud", "-c", default="local", show_default=True, help="Where to look.")
 @json_option
 def command(orphans: bool, cloud: str, as_json: bool) -> None:
-    """Delete what has outlived its `--ttl`, and list what nobody knows any more.
+    """Delete what has outlived its `--ttl`, and list what this store does not know.
+
+    In a project that is shared, such an orphan may be a colleague's.
 
     \b
     Example:

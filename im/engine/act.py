@@ -106,8 +106,9 @@ class Actor:
         record, provider = self._journal.record, self._world.provider
         images = tuple(dict.fromkeys(found.image.id for found in self._matches.values()))
         shared = tuple(dict.fromkeys(folder for group in self._topology.groups for folder in group.shared))
+        topology = self._topology
         environment = Environment(
-            record.id, record.name, self._topology.networks, images, shared, self._topology.groups
+            record.id, record.name, topology.networks, images, shared, topology.groups, record.expires
         )
         self._keys.ensure()
         repeated(

@@ -201,17 +201,28 @@ class Engine:
             shutil.rmtree(self._world.keys(journal.record.id).folder, ignore_errors=True)
 
     def gc(self, *, orphans: bool = False) -> Collected:
-        """Delete what has expired; list, or delete too, what carries our mark on the cloud and is not in the store."""
+        """Delete what has expired, by the store or by the cloud; list the other orphans, or delete them too.
+
+        An orphan carries our mark on the cloud and is not in the store: lost, or somebody else's.
+        """
         now = self._world.clock.now()
         mine = [record for record in self._store.infrastructures() if record.cloud == self._world.provider.name]
         expired = [record.name for record in mine if record.expires and record.expires <= now]
         known = {record.id for record in self._store.infrastructures()}
         found = once(self._world, "listing infrastructures", self._world.provider.infrastructures)
-        unknown = tuple(id_ for id_ in found if id_ not in known)
-        deleted = [name for name in expired if self._collect(name)]
+        lapsed = self._lapsed() - known
+        unknown = tuple(id_ for id_ in found if id_ not in known | lapsed)
+        deleted = [name for name in (*expired, *sorted(lapsed)) if self._collect(name)]
         for name in unknown if orphans else ():
             self.delete(name)
         return Collected(tuple(deleted), unknown)
+
+    def _lapsed(self) -> set[str]:
+        """Return the infrastructures whose lifetime is over as the cloud itself tells, whoever made them."""
+        provider, now = self._world.provider, self._world.clock.now()
+        if Capability.LIFETIMES not in provider.capabilities:
+            return set()
+        return set(once(self._world, "listing lifetimes", lambda: provider.expired(now)))
 
     def _collect(self, name: str) -> bool:
         """Delete an infrastructure unless somebody works on it; the next ``gc`` comes soon enough."""

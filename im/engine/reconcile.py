@@ -18,6 +18,7 @@ from im.plan.desired import DesiredNode, desired_nodes
 from im.plan.diff import diff
 from im.plan.model import Action, Catalog, InfrastructureState, Instance, Node, NodeState
 from im.plan.observe import UP
+from im.providers.base import Capability
 from im.topology.model import Topology
 
 WAITING = frozenset({NodeState.REQUESTED, NodeState.BUILDING})
@@ -84,6 +85,8 @@ class _Reconciler:
             self._begin()
         if self._connects:
             self._answers.second_chance()
+        if self._journal.record.expires and Capability.LIFETIMES in self._world.provider.capabilities:
+            self._actor.prepare()  # a lifetime may have been prolonged, and the cloud must not know an older one
         self._tick()
         while not self._settled():
             self._world.clock.wait(self._answers.wake, self._pace.delay())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -35,6 +36,8 @@ class Capability(StrEnum):
     CONSOLE = "console"
     DIRECT = "direct"
     """Every node's private address is reachable from the client."""
+    LIFETIMES = "lifetimes"
+    """The cloud itself carries how long an infrastructure may live: ``gc`` of any client sees it."""
     SHARED_CORES = "shared-cores"
     """Nodes run on the same cores, whatever their size: no process may be bound to a core."""
 
@@ -53,7 +56,8 @@ class Check:
 class Environment:
     """What an infrastructure needs before its first server: networks, images, shared folders.
 
-    ``groups`` tell what each group's servers need around them: open ports, placement, a way out.
+    ``groups`` tell what each group's servers need around them: open ports, placement, a way out. ``expires``: when its
+    lifetime ends; None: never.
     """
 
     infrastructure: str
@@ -62,6 +66,7 @@ class Environment:
     images: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     groups: tuple[NodeGroup, ...] = ()
+    expires: datetime | None = None
 
 
 class Provider(Protocol):
@@ -114,6 +119,12 @@ class Provider(Protocol):
 
     def infrastructures(self) -> tuple[str, ...]:
         """Return the ids of all infrastructures that have anything left on this cloud."""
+
+    def expired(self, now: datetime) -> tuple[str, ...]:
+        """Return the ids of the infrastructures whose lifetime is over, as the cloud carries it.
+
+        Only where the provider has :attr:`Capability.LIFETIMES`.
+        """
 
     def release(self, infrastructure: str) -> tuple[str, ...]:
         """Remove everything else that carries this infrastructure's mark, once its servers are gone.

@@ -19,6 +19,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
@@ -195,6 +196,21 @@ class ProviderContract:
         assert environment.infrastructure in provider.infrastructures()
         self.end(provider, environment.infrastructure)
         assert environment.infrastructure not in provider.infrastructures()
+
+    def test_a_lifetime_is_carried_by_the_cloud_and_may_be_changed(
+        self, provider: Provider, environment: Environment
+    ) -> None:
+        if Capability.LIFETIMES not in provider.capabilities:
+            pytest.skip("only the store knows lifetimes")
+        now = datetime.now(UTC)
+        infrastructure = environment.infrastructure
+        provider.prepare(replace(environment, expires=now + timedelta(hours=1)), ignore)
+        assert infrastructure not in provider.expired(now)
+        assert infrastructure in provider.expired(now + timedelta(hours=2))
+        provider.prepare(replace(environment, expires=now + timedelta(hours=3)), ignore)
+        assert infrastructure not in provider.expired(now + timedelta(hours=2))
+        self.end(provider, infrastructure)
+        assert infrastructure not in provider.expired(now + timedelta(hours=4))
 
     def test_volumes_are_attached_once_the_server_is_active(
         self, provider: Provider, environment: Environment, image: str

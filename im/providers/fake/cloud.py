@@ -149,6 +149,7 @@ class State:
     number: int = 0
     servers: dict[str, Server] = field(default_factory=dict)
     environments: dict[str, int] = field(default_factory=dict)
+    lifetimes: dict[str, float] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
 
     def living(self, now: float, infrastructure: str | None = None) -> list[Server]:

@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from im.clock import Clock, SystemClock
@@ -72,6 +73,8 @@ class FakeProvider:
         with self._call("prepare") as state:
             fresh = environment.infrastructure not in state.environments
             state.environments.setdefault(environment.infrastructure, self.behaviour.leftovers)
+            if environment.expires:
+                state.lifetimes[environment.infrastructure] = environment.expires.timestamp()
         if fresh:
             emit(Event(environment.infrastructure, "infrastructure", environment.name, "image", "finished"))
 
@@ -148,6 +151,11 @@ class FakeProvider:
             servers = {server.infrastructure for server in state.living(self._now())}
             return tuple(sorted(servers | state.environments.keys()))
 
+    def expired(self, now: datetime) -> tuple[str, ...]:
+        """Return the infrastructures whose lifetime is over."""
+        with self._call("expired") as state:
+            return tuple(sorted(id_ for id_, end in state.lifetimes.items() if end <= now.timestamp()))
+
     def release(self, infrastructure: str) -> tuple[str, ...]:
         """Forget the infrastructure, unless it has servers or ``leftovers``."""
         with self._call("release") as state:
@@ -158,6 +166,7 @@ class FakeProvider:
                 state.environments[infrastructure] = left - 1
                 return (f"network: {left} ports are still in use",)
             state.environments.pop(infrastructure, None)
+            state.lifetimes.pop(infrastructure, None)
             return ()
 
     # for tests

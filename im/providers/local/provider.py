@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -68,6 +69,10 @@ class LocalProvider:
     def infrastructures(self) -> tuple[str, ...]:
         """Return the ids of all infrastructures that this ``IM_HOME`` has on this machine."""
         return tuple(folder.id for folder in state.infrastructure_folders(self._settings.home))
+
+    def expired(self, now: datetime) -> tuple[str, ...]:  # noqa: ARG002
+        """Return nothing: only the store knows lifetimes."""
+        return ()
 
     def console(self, id: str) -> str:  # noqa: A002
         """Return the end of what the node's init and sshd said."""

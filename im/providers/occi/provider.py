@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple
 
 from im.config import OcciSite, Settings
@@ -69,6 +70,10 @@ class OcciProvider:
         """Return the ids of all infrastructures that have servers, networks or volumes here."""
         servers = {one.mark.infrastructure for one in self._marked()}
         return tuple(sorted(servers | self._networks.infrastructures() | self._volumes.infrastructures()))
+
+    def expired(self, now: datetime) -> tuple[str, ...]:  # noqa: ARG002
+        """Return nothing: only the store knows lifetimes."""
+        return ()
 
     def console(self, id: str) -> str:  # noqa: A002, ARG002
         """Return "": OCCI has no console."""

@@ -44,6 +44,11 @@ class Belongings:
         found |= {one["metadata"][INFRASTRUCTURE] for one in self.volumes}
         return found | {infrastructure_of(one["name"]) for one in self.placements}
 
+    def expired(self, now: str) -> set[str]:
+        """Return the infrastructures whose lifetime is over, as their security groups tell."""
+        marks = [mark_of(one["description"]) for one in self.network["security-groups"]]
+        return {mark.infrastructure for mark in marks if mark and mark.until and mark.until <= now}
+
 
 class Cleaner:
     """Lists and removes what is not a server."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
 
@@ -25,7 +26,11 @@ EXISTING = "im.volume."
 VOLUME = "im.volume"
 TOKEN = "im.token"  # noqa: S105 -- the name of a metadata key
 
-_DESCRIPTION = re.compile(r"im:(?P<infrastructure>[0-9a-f]+) (?P<role>[a-z-]+)(?: (?P<key>.*))?", re.DOTALL)
+_DESCRIPTION = re.compile(
+    r"im:(?P<infrastructure>[0-9a-f]+) (?P<role>[a-z-]+)(?: (?P<key>.*?))??"
+    r"(?: until (?P<until>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ))?",
+    re.DOTALL,
+)
 _NAME = re.compile(r"im-([0-9a-f]{8})-")
 
 
@@ -33,23 +38,31 @@ class Mark(NamedTuple):
     """What the description of a network, router, security group or address says.
 
     ``role``: ``network``, ``router``, ``inside`` (the security group of all nodes), ``group`` (the one of a group),
-    ``address``. ``key``: the network's or group's name in the template.
+    ``address``. ``key``: the network's or group's name in the template. ``until``: when the infrastructure's lifetime
+    ends, in UTC; the mark of ``inside`` has it.
     """
 
     infrastructure: str
     role: str
     key: str = ""
+    until: str = ""
 
 
 def described(mark: Mark) -> str:
     """Return the description that carries a mark."""
-    return f"im:{mark.infrastructure} {mark.role} {mark.key}".rstrip()[:LONGEST_VALUE]
+    text = f"im:{mark.infrastructure} {mark.role} {mark.key}".rstrip()
+    return f"{text} until {mark.until}" if mark.until else text[:LONGEST_VALUE]
 
 
 def mark_of(description: str | None) -> Mark | None:
     """Return the mark in a description, if it is one of ours."""
     found = _DESCRIPTION.fullmatch(description or "")
-    return Mark(found["infrastructure"], found["role"], found["key"] or "") if found else None
+    return Mark(found["infrastructure"], found["role"], found["key"] or "", found["until"] or "") if found else None
+
+
+def moment(time: datetime | None) -> str:
+    """Return a time as marks have it, which sorts as text; "" for None."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if time else ""
 
 
 def name_of(infrastructure: str, *words: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import wait
+from datetime import datetime
 
 from im.config import Settings
 from im.errors import ProviderError
@@ -15,6 +16,7 @@ from im.providers.openstack.api import Api, Together
 from im.providers.openstack.checks import look_around
 from im.providers.openstack.cleaning import Cleaner
 from im.providers.openstack.fleet import Fleet
+from im.providers.openstack.marks import moment
 from im.providers.openstack.offers import Offers
 from im.providers.openstack.readings import smallest
 from im.providers.openstack.session import Login
@@ -35,6 +37,7 @@ class OpenStackProvider:
             Capability.VOLUMES,
             Capability.STOP_START,
             Capability.CONSOLE,
+            Capability.LIFETIMES,
         }
     )
 
@@ -126,6 +129,10 @@ class OpenStackProvider:
             servers = at_once.ask(self._fleet.all)
             others = at_once.ask(self._cleaner.look)
         return tuple(sorted({one.infrastructure for one in servers.result()} | others.result().owners))
+
+    def expired(self, now: datetime) -> tuple[str, ...]:
+        """Return the ids of the infrastructures whose lifetime is over."""
+        return tuple(sorted(self._cleaner.look().expired(moment(now))))
 
     def release(self, infrastructure: str) -> tuple[str, ...]:
         """Remove addresses, volumes, routers, networks, security groups and server groups."""

@@ -11,7 +11,7 @@ from im.errors import ImError, ProviderError
 from im.providers.base import Environment
 from im.providers.openstack import wishes
 from im.providers.openstack.api import Api, Json, Together
-from im.providers.openstack.marks import Mark, described, mark_of, name_of
+from im.providers.openstack.marks import Mark, described, mark_of, moment, name_of
 from im.providers.openstack.offers import Offers
 
 SOFT_POLICIES = "2.15"
@@ -136,8 +136,12 @@ class Builder:
 
     # making
 
+    def _mark(self, role: str, key: str) -> Mark:
+        until = moment(self._environment.expires) if role == "inside" else ""
+        return Mark(self._infrastructure, role, key, until)
+
     def _make(self, kind: str, role: str, key: str, *words: str, **more: object) -> Json:
-        mark = Mark(self._infrastructure, role, key)
+        mark = self._mark(role, key)
         one = kind.replace("-", "_").removesuffix("s")
         name = name_of(self._infrastructure, self._environment.name, *words)
         body = {one: {"name": name, "description": described(mark), **more}}
@@ -191,7 +195,16 @@ class Builder:
         calls = [partial(self._make, "security-groups", role, key or floating, key) for role, key in missing]
         shown = {**found.security_groups, **dict(zip(missing, Together.all(calls), strict=True))}
         self._open(shown, open_groups)
+        self._prolong(shown["inside", ""])
         return {key: one["id"] for key, one in shown.items()}
+
+    def _prolong(self, inside: Json) -> None:
+        """Have the mark tell the lifetime that the infrastructure has now."""
+        there = _mark(inside)
+        wanted = self._mark("inside", there.key)
+        if there != wanted:
+            body = {"security_group": {"description": described(wanted)}}
+            self._api.act("network", "PUT", f"/security-groups/{inside['id']}", body)
 
     def _open(self, shown: Mapping[tuple[str, str], Json], open_groups: Mapping[str, frozenset[wishes.Rule]]) -> None:
         """Bring the rules to what the template says: all that a group lacks in one call."""

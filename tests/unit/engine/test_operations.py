@@ -6,6 +6,7 @@ import pytest
 from engine_lab import cluster
 
 from im.engine.locks import held
+from im.engine.operations import Collected
 from im.errors import ContextualizationError, InputError, NoCapacity, ProviderError, UnknownName
 from im.plan.model import InfrastructureState, NodeState
 from im.providers.base import Capability, Environment
@@ -249,6 +250,22 @@ def test_gc_lists_what_only_the_cloud_knows_and_deletes_it_if_asked(lab):
     assert lab.provider.infrastructures() == ("0badf00d",)
     assert lab.engine().gc(orphans=True).orphans == ("0badf00d",)
     assert lab.provider.infrastructures() == ()
+
+
+def test_gc_deletes_what_the_cloud_says_has_expired_whoever_made_it(lab):
+    end = lab.clock.now() + timedelta(hours=1)
+    lab.provider.prepare(Environment("0badf00d", "somebody's", expires=end), lambda event: None)
+    assert lab.engine().gc() == Collected((), ("0badf00d",))
+    lab.clock.sleep(7200)
+    assert lab.engine().gc() == Collected(("0badf00d",), ())
+    assert lab.provider.infrastructures() == ()
+
+
+def test_a_longer_lifetime_is_told_to_the_cloud_at_the_next_deploy(lab):
+    lab.engine().deploy("demo", "fake", cluster(), ttl=timedelta(hours=1))
+    lab.engine().deploy("demo", "fake", cluster(), ttl=timedelta(hours=3))
+    lab.clock.sleep(7200)
+    assert lab.provider.expired(lab.clock.now()) == ()
 
 
 def test_gc_passes_over_what_somebody_works_on(lab):

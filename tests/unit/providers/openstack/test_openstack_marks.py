@@ -1,5 +1,7 @@
 """What our objects carry, and how servers of one call are told apart."""
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
 from im.plan.model import NodeSpec
@@ -12,6 +14,7 @@ from im.providers.openstack.marks import (
     from_metadata,
     infrastructure_of,
     mark_of,
+    moment,
     name_filter,
     name_of,
     to_metadata,
@@ -101,3 +104,16 @@ def test_equal_specs_go_into_one_call():
 def test_a_call_is_not_larger_than_its_metadata():
     found = batches([spec(index) for index in range(1, LONGEST_BATCH + 2)])
     assert [len(batch) for batch in found] == [LONGEST_BATCH, 1]
+
+
+@pytest.mark.parametrize("key", ["", "net-1", "a group until further notice"])
+@pytest.mark.parametrize("until", ["", "2030-01-01T00:00:00Z"])
+def test_a_mark_may_say_how_long_the_infrastructure_lives(key, until):
+    mark = Mark("0a1b2c3d", "inside", key, until)
+    assert mark_of(described(mark)) == mark
+
+
+def test_moments_are_told_in_utc_and_sort_as_text():
+    summer = datetime(2030, 7, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+    assert moment(summer) == "2030-07-01T10:00:00Z"
+    assert moment(None) == ""

@@ -2,6 +2,7 @@
 
 from concurrent.futures import wait
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from toy_neutron import ToyNeutron
@@ -84,6 +85,17 @@ def test_made_again_it_stays_as_it_is(neutron, build, toy):
     toy.asked.clear()
     assert build() == first
     assert {method for method, *_ in toy.asked} == {"GET"}
+    assert neutron.numbers() == WHOLE
+
+
+def test_a_lifetime_is_told_from_the_first_call_on_and_prolonged_by_one_more(neutron, build, cleaner, toy):
+    build(replace(LAB, expires=datetime(2030, 1, 1, tzinfo=UTC)))
+    assert cleaner.look().expired("2029-12-31T23:59:59Z") == set()
+    assert cleaner.look().expired("2030-01-01T00:00:00Z") == {LAB.infrastructure}
+    toy.asked.clear()
+    build(replace(LAB, expires=datetime(2031, 1, 1, tzinfo=UTC)))
+    assert [method for method, *_ in toy.asked if method != "GET"] == ["PUT"]
+    assert cleaner.look().expired("2030-12-31T00:00:00Z") == set()
     assert neutron.numbers() == WHOLE
 
 
