@@ -64,6 +64,7 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait for 40 ms
     server: Server
 
     def log_message(self, *args: object) -> None:
