@@ -13,7 +13,7 @@ from im.providers.occi.model import OS_TEMPLATE, RESOURCE_TEMPLATE, Attributes, 
 CORES, MEMORY = "occi.compute.cores", "occi.compute.memory"
 DISKS = ("org.openstack.flavor.disk", "occi.compute.ephemeral_storage.size")
 _DISTRIBUTION = re.compile(
-    r"\b(debian|ubuntu|centos|almalinux|rocky|fedora|opensuse|scientific)\b[\s_a-z-]*(\d+(?:\.\d+)*)?", re.IGNORECASE
+    r"\b(debian|ubuntu|centos|almalinux|rocky|fedora|opensuse|scientific)\b[\s/_a-z-]*(\d+(?:\.\d+)*)?", re.IGNORECASE
 )
 _SIZE = re.compile(r"(\d+)\s*(?:v?cpus?|cores?)\b.*?(\d+(?:\.\d+)?)\s*(GB|GiB|MB|MiB)\b", re.IGNORECASE)
 

@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
+from uuid import uuid4
 
 from im.config import OcciSite
 from im.errors import ProviderError
 from im.providers.occi import occi_json, renderings, text
 from im.providers.occi.dialects import DIALECTS, Dialect, find_dialect, with_media
 from im.providers.occi.faults import Missing, fault
-from im.providers.occi.model import COMPUTE, ID, Attributes, Category, Link, Resource
+from im.providers.occi.model import COMPUTE, ID, SOURCE, TARGET, Attributes, Category, Link, Resource
 from im.providers.occi.transport import Answer, Transport
 
 S = TypeVar("S")
@@ -80,7 +81,8 @@ class Client:
 
     def listing(self, kind: str) -> tuple[Resource, ...]:
         """Return what a kind's collection lists: whole resources, or no more than their titles or locations."""
-        answer = self._transport.request("GET", self._collection(kind), self.site.dialect.read)
+        dialect = self.site.dialect
+        answer = self._transport.request("GET", self._collection(kind), dialect.listing or dialect.read)
         return tuple(self._located(one, kind) for one in self._resources(answer))
 
     def show(self, location: str, kind: str) -> Resource | None:
@@ -100,14 +102,16 @@ class Client:
 
     def create(self, resource: Resource) -> Resource:
         """Request a new resource; of the answer no more than its id and location may be known."""
-        rendered = renderings.write_resource(self.site.dialect.write, self._known(resource))
-        answer = self._transport.request("POST", self._collection(resource.kind), self.site.dialect.read, rendered)
+        dialect = self.site.dialect
+        known = self._identified(self._known(resource)) if dialect.wants_ids else self._known(resource)
+        rendered = renderings.write_resource(dialect.write, known)
+        answer = self._transport.request("POST", self._collection(resource.kind), dialect.read, rendered)
         return self._located(self._created(answer), resource.kind)
 
     def update(self, location: str, resource: Resource) -> None:
-        """Change a part of a resource, by the method that the site has for it."""
+        """Change a part of a resource, by the method that the site has for it; in headers, which all of them read."""
         dialect = self.site.dialect
-        rendered = renderings.write_resource(dialect.write, self._known(resource))
+        rendered = renderings.write_resource(text.HEADERS, self._known(resource))
         self._transport.request(dialect.resize, location, dialect.read, rendered)
 
     def act(self, location: str, action: str, attributes: Attributes | None = None) -> None:
@@ -151,9 +155,9 @@ class Client:
 
     def _collection(self, kind: str) -> str:
         category = self.site.categories.get(kind)
-        if category is None or not category.location:
+        if category is None:
             raise ProviderError(f"the site has no {kind.rpartition('#')[2]} resources", where=self._where)
-        return self._transport.absolute(category.location)
+        return self._transport.absolute(category.location or f"{category.term}/")  # old ooi leaves the place out
 
     def _resources(self, answer: Answer) -> tuple[Resource, ...]:
         if answer.status == 204:
@@ -176,6 +180,16 @@ class Client:
         """Fill in what a listing leaves out: the kind that was asked for, and the location from the id."""
         location = resource.location or self.place(kind, str(resource.attributes.get(ID, "")))
         return replace(resource, kind=resource.kind or kind, location=self._transport.absolute(location))
+
+    def _identified(self, resource: Resource) -> Resource:
+        """The resource and its links with ids that are new, which the site may replace."""
+        id_ = str(uuid4())
+        ends = {SOURCE: self.place(resource.kind, id_)}
+        links = (
+            replace(link, attributes={ID: str(uuid4()), **ends, TARGET: link.target, **link.attributes})
+            for link in resource.links
+        )
+        return replace(resource, attributes={ID: id_, **resource.attributes}, links=tuple(links))
 
     def _known(self, resource: Resource) -> Resource:
         """The resource, if the site knows all its mixins. Raises :class:`im.errors.ProviderError` otherwise."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from im.providers.occi import occi_json, text
-from im.providers.occi.model import NETWORK_INTERFACE, Category
+from im.providers.occi.model import Category
 
 MIB, GIB = 1 << 20, 1 << 30
 Status = Literal["building", "active", "stopped", "error", "deleting"]
@@ -41,20 +41,22 @@ SSH_KEY = Contextualization(
 class Dialect:
     """One kind of server.
 
-    ``server`` finds it in the ``Server`` header, ``interface_path`` in the location of the kind of network links.
-    ``read`` and ``write``: the media types that it understands best. ``memory_unit``: bytes of 1 in
+    ``sign`` is a regular expression that finds it in the ``Server`` header, or in a category's type and place with a
+    blank between them. ``read``, ``write`` and ``listing`` (where that is another): the media types that it
+    understands best. ``wants_ids``: a request has an id for everything in it. ``memory_unit``: bytes of 1 in
     ``occi.compute.memory``. ``silent_building``: a server that is being built, or that failed, is shown as
-    ``inactive`` too. ``public``: public addresses float (a new ``ipreservation`` where the site has the kind, else a
-    link to the network ``public_network``), or they are given with the network. ``public_key``: send it always, or
-    only where no user data is taken. ``resize`` is the HTTP method of a partial update. ``volume_device`` is where
-    the node's kernel shows a volume, with ``{id}`` and what the link calls ``{device}``.
+    ``inactive`` too. ``public_network``: where there are no ``ipreservation``, a link to it gives a public address.
+    ``public_key``: send it always, or only where no user data is taken. ``resize`` is the HTTP method of a partial
+    update. ``volume_device`` is where the node's kernel shows a volume, with ``{id}`` and what the link calls
+    ``{device}``.
     """
 
     name: str
-    server: str = ""
-    interface_path: str = ""
+    sign: str = ""
     read: str = occi_json.MEDIA
     write: str = occi_json.MEDIA
+    listing: str = ""
+    wants_ids: bool = True
     memory_unit: int = GIB
     states: Mapping[str, Status] = field(
         default_factory=lambda: {
@@ -69,7 +71,6 @@ class Dialect:
     user_data: tuple[Contextualization, ...] = (OPENSTACK_USER_DATA, USER_DATA)
     public_keys: tuple[Contextualization, ...] = (OPENSTACK_PUBLIC_KEY, SSH_KEY)
     public_key: Literal["always", "alone"] = "always"
-    public: Literal["floating", "given"] = "floating"
     public_network: str = ""
     resize: Literal["POST", "PUT"] = "POST"
     volume_device: str = "{device}"
@@ -80,8 +81,8 @@ STANDARD = Dialect("standard")
 
 OOI = Dialect(
     "ooi",
-    server=r"\booi/",
-    interface_path="/networklink/",
+    sign=r"\booi/|^http://schemas\.openstack\.org/template/|/networklink/$",
+    wants_ids=False,
     memory_unit=MIB,
     silent_building=True,
     public_key="alone",  # it makes a key pair of Nova for each server and deletes it again: two calls more
@@ -92,27 +93,29 @@ OOI = Dialect(
 
 ROCCI_1 = Dialect(
     "rocci-1",
-    server=r"rOCCI-server/1\.",
-    interface_path="/link/networkinterface/",
+    sign=r"rOCCI-server/1\.|/link/networkinterface/$",
     read=text.PLAIN,
     write=text.PLAIN,
-    public="given",
+    listing="text/uri-list",  # text/plain is not a listing's before 1.1
+    wants_ids=False,
 )
 
-ROCCI_2 = Dialect("rocci-2", server=r"rOCCI-server/2\.", interface_path="/networkinterface/")
+ROCCI_2 = Dialect(
+    "rocci-2",
+    sign=r"rOCCI-server/2\.|/networkinterface/$",
+    user_data=(USER_DATA, OPENSTACK_USER_DATA),
+    public_keys=(SSH_KEY, OPENSTACK_PUBLIC_KEY),
+)
 
-DIALECTS: Mapping[str, Dialect] = {one.name: one for one in (STANDARD, OOI, ROCCI_1, ROCCI_2)}
+DIALECTS: Mapping[str, Dialect] = {one.name: one for one in (OOI, ROCCI_1, ROCCI_2, STANDARD)}
+"""The first whose sign is found is a site's."""
 
 
 def find_dialect(server: str, categories: Iterable[Category]) -> Dialect:
-    """Return the dialect of a site by its ``Server`` header, else by where its network links are, else the standard."""
-    known = tuple(DIALECTS.values())
-    for dialect in known:
-        if dialect.server and re.search(dialect.server, server):
-            return dialect
-    interfaces = "".join(one.location for one in categories if one.type == NETWORK_INTERFACE)
-    by_path = [one for one in known if one.interface_path and one.interface_path in interfaces]
-    return max(by_path, key=lambda one: len(one.interface_path), default=STANDARD)
+    """Return the dialect of a site by its ``Server`` header and its categories, else the standard."""
+    said = [server, *(f"{one.type} {one.location}" for one in categories)]
+    known = (one for one in DIALECTS.values() if one.sign and any(re.search(one.sign, each) for each in said))
+    return next(known, STANDARD)
 
 
 def with_media(dialect: Dialect, media: str) -> Dialect:

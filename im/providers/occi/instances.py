@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from im.plan.model import AttachedVolume, Instance
@@ -62,20 +63,18 @@ def addresses_of(resource: Resource, dialect: Dialect) -> Addresses:
     for link in resource.links:
         if not (address := _address(link)):
             continue
-        if is_public(link, dialect):
+        if is_floating(link, dialect) or ip_address(address).is_global:
             public = public or address
         else:
             private = private or address
     return Addresses(private or public, public)
 
 
-def is_public(link: Link, dialect: Dialect) -> bool:
-    """Tell whether a network link has an address that is reached from outside."""
+def is_floating(link: Link, dialect: Dialect) -> bool:
+    """Tell whether a network link has a public address that was given to the server later, and can be given back."""
     if link.target_kind == IP_RESERVATION or "/ipreservation/" in link.target:
         return True
-    if dialect.public_network and link.target.rstrip("/").endswith(f"/{dialect.public_network}"):
-        return True
-    return dialect.public == "given" and _is_global(_address(link))
+    return bool(dialect.public_network) and link.target.rstrip("/").endswith(f"/{dialect.public_network}")
 
 
 def storage_links(resource: Resource) -> Iterator[Link]:
@@ -88,9 +87,9 @@ def storage_links(resource: Resource) -> Iterator[Link]:
 
 
 def attached(name: str, id: str, link: Link, dialect: Dialect) -> AttachedVolume:  # noqa: A002
-    """Return a volume that a link of its server leads to."""
+    """Return a volume that a link of its server leads to; some servers name its device without the folder."""
     device = dialect.volume_device.format(id=id, device=link.attributes.get(DEVICE, ""))
-    return AttachedVolume(name, id, device)
+    return AttachedVolume(name, id, str(PurePosixPath("/dev", device)) if device else "")
 
 
 def _address(link: Link) -> str:
@@ -99,7 +98,3 @@ def _address(link: Link) -> str:
         return str(ip_address(address.partition("/")[0]))
     except ValueError:
         return ""
-
-
-def _is_global(address: str) -> bool:
-    return bool(address) and ip_address(address).is_global

@@ -10,7 +10,7 @@ from im.providers.base import Environment
 from im.providers.occi.client import Client
 from im.providers.occi.dialects import Dialect
 from im.providers.occi.faults import Missing
-from im.providers.occi.instances import ADDRESS, addresses_of, is_public
+from im.providers.occi.instances import ADDRESS, addresses_of, is_floating
 from im.providers.occi.marks import NetworkMark, network_mark
 from im.providers.occi.model import (
     COMPUTE,
@@ -95,8 +95,6 @@ class Networks:
         site = self._client.site
         if address := addresses_of(server, site.dialect).public:
             return address
-        if site.dialect.public == "given":
-            return ""
         pools = tuple(one.type for one in site.derived(POOLS))[:1]
         if site.has(IP_RESERVATION):
             return self._reserved(server, pools)
@@ -108,7 +106,7 @@ class Networks:
         """Give the public addresses of a server back. They bear no mark, so they go before their server."""
         dialect = self._client.site.dialect
         for link in server.links:
-            if not is_public(link, dialect) or dialect.public == "given":
+            if not is_floating(link, dialect):
                 continue
             self._client.delete(self._client.location_of(link))
             self._reservations.pop(server.id, None)

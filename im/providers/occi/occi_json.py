@@ -45,7 +45,7 @@ def read_resources(body: str) -> tuple[Resource, ...]:
 
 
 def _entities(document: Any) -> Sequence[Any]:  # noqa: ANN401
-    if isinstance(document, list):  # rOCCI-server lists locations like this
+    if isinstance(document, list):  # rOCCI-server 2 lists locations like this
         return document
     if "resources" in _object(document) or ("links" in document and "kind" not in document):
         return [*_list(document.get("resources")), *_list(document.get("links"))]
@@ -54,7 +54,7 @@ def _entities(document: Any) -> Sequence[Any]:  # noqa: ANN401
 
 def _category(said: _Object, cls: CategoryClass) -> Category:
     parent = said.get("parent")
-    rel = (*([parent] if parent else []), *_list(said.get("related")), *_list(said.get("depends")))
+    rel = (*([parent] if parent else []), *_types(said.get("related")), *_types(said.get("depends")))
     return Category(
         scheme=_text(said, "scheme"),
         term=_text(said, "term"),
@@ -63,7 +63,7 @@ def _category(said: _Object, cls: CategoryClass) -> Category:
         rel=tuple(dict.fromkeys(map(str, rel))),
         location=str(said.get("location") or ""),
         attributes=dict(_definitions("", _object(said.get("attributes") or {}))),
-        actions=tuple(map(str, _list(said.get("actions")))),
+        actions=_types(said.get("actions")),
     )
 
 
@@ -79,14 +79,18 @@ def _resource(said: _Object) -> Resource:
     return Resource(
         kind=kind,
         location=str(said.get("location") or ""),
-        mixins=tuple(map(str, _list(said.get("mixins")))),
+        mixins=_types(said.get("mixins")),
         attributes=attributes,
-        actions=tuple(map(str, _list(said.get("actions")))),
-        links=tuple(_link(_object(one)) for one in _list(said.get("links"))),
+        actions=_types(said.get("actions")),
+        links=tuple(_link(one) for one in _list(said.get("links"))),
     )
 
 
-def _link(said: _Object) -> Link:
+def _link(one: object) -> Link:
+    """A link; rOCCI-server 1 tells only where it is."""
+    if isinstance(one, str):
+        return Link("", "", location=one)
+    said = _object(one)
     target, target_kind = _location(said.get("target"))
     attributes = dict(_attributes(said))
     if said.get("id") is not None:
@@ -96,8 +100,15 @@ def _link(said: _Object) -> Link:
         target_kind=target_kind,
         location=str(said.get("location") or ""),
         kind=str(said.get("kind") or ""),
-        mixins=tuple(map(str, _list(said.get("mixins")))),
+        mixins=_types(said.get("mixins")),
         attributes=attributes,
+    )
+
+
+def _types(names: object) -> tuple[str, ...]:
+    """Names of types; older servers write some as objects of scheme and term."""
+    return tuple(
+        _text(one, "scheme") + _text(one, "term") if isinstance(one, dict) else str(one) for one in _list(names)
     )
 
 
@@ -173,11 +184,10 @@ def write_resource(resource: Resource) -> Rendered:
     document: dict[str, object] = {"kind": checked_type(resource.kind)} if resource.kind else {}
     if resource.mixins:
         document["mixins"] = [checked_type(mixin) for mixin in resource.mixins]
-    if attributes := _written(resource.attributes):
-        document["attributes"] = attributes
+    document["attributes"] = attributes = _written(resource.attributes)
     if resource.links:
         document["links"] = [_written_link(link) for link in resource.links]
-    return _rendered(document)
+    return _rendered(document | _said_twice(attributes))
 
 
 def write_action(action: str, attributes: Attributes) -> Rendered:
@@ -194,17 +204,24 @@ def _written(attributes: Attributes) -> dict[str, Value]:
     }
 
 
+def _said_twice(attributes: Attributes) -> dict[str, object]:
+    """What the standard wants beside the attributes too: the id, and both ends of a link."""
+    ends = {"source": attributes.get(SOURCE), "target": attributes.get(TARGET)}
+    written: dict[str, object] = {end: {"location": location} for end, location in ends.items() if location}
+    return written | ({"id": attributes[ID]} if ID in attributes else {})
+
+
 def _written_link(link: Link) -> dict[str, object]:
-    written: dict[str, object] = {"target": {"location": checked(link.target), "kind": checked_type(link.target_kind)}}
+    attributes = _written(link.attributes)
+    written = _said_twice(attributes)
+    written["target"] = {"location": checked(link.target), "kind": checked_type(link.target_kind)}
     if link.kind:
         written["kind"] = checked_type(link.kind)
     if link.mixins:
         written["mixins"] = [checked_type(mixin) for mixin in link.mixins]
     if link.location:
         written["location"] = checked(link.location)
-    if attributes := _written(link.attributes):
-        written["attributes"] = attributes
-    return written
+    return written | {"attributes": attributes}
 
 
 def _rendered(document: Mapping[str, object]) -> Rendered:

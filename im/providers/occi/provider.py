@@ -236,7 +236,6 @@ class OcciProvider:
         (whole, *_) = self._whole([known]) or (known,)
         self._memory.touch(one.resource.id)
         self._networks.unpublish(whole.resource)
-        self._volumes.detach(whole.resource)
         self._client.delete(one.resource.location)
 
 

@@ -70,10 +70,12 @@ class Transport:
     def absolute(self, url: str) -> str:
         """Return the full address of something on this site, by the scheme and host that the user gave.
 
-        Raises :class:`im.errors.NotPermitted` for another host: our token does not go there.
+        A path that does not begin with the endpoint's is one below it. Raises :class:`im.errors.NotPermitted` for
+        another host: our token does not go there.
         """
-        full = urlsplit(urljoin(self.base, url))
         home = urlsplit(self.base)
+        below = url[1:] if url.startswith("/") and not url.startswith(("//", home.path)) else url
+        full = urlsplit(urljoin(self.base, below))
         if full.hostname != home.hostname or (full.port and _port(full) != _port(home)):
             raise NotPermitted(
                 f"the site says that {url} is a part of it; a token of {home.netloc} does not go to another host",

@@ -45,14 +45,6 @@ class Volumes:
             found.append(attached(mark.name if mark else volume.title or volume.id, volume.id, link, dialect))
         return tuple(found)
 
-    def detach(self, server: Resource) -> None:
-        """Unlink the volumes of a server that will be deleted; what is busy goes with the server."""
-        for link in storage_links(server):
-            try:
-                self._client.delete(self._client.location_of(link))
-            except Conflict:
-                continue
-
     def listing(self) -> tuple[Resource, ...]:
         """Return all volumes, with their titles."""
         if not self._client.site.has(STORAGE):

@@ -292,6 +292,20 @@ def test_a_location_on_another_host_never_gets_the_token(site, serve):
     assert other.seen == []
 
 
+@pytest.mark.parametrize("place", ["/compute/", "/occi1.2/compute/", "compute/", "http://{host}/occi1.2/compute/"])
+def test_a_place_without_the_endpoints_path_is_below_it(site, place):
+    said = site.recorded("ooi-discovery").body.decode()
+    moved = said.replace(f"{site.url}/compute/", place.format(host=site.url.split("/")[2]))
+    site.answer("GET /-/", Answer(200, JSON, moved.encode()))
+    site.answer("GET /compute/", Answer(204))
+    assert site.client().listing(COMPUTE) == ()
+
+
+def test_a_place_that_names_a_host_with_two_slashes_never_gets_the_token(site):
+    with pytest.raises(NotPermitted, match="does not go to another host"):
+        site.client().show("//evil.test/occi1.2/compute/1", COMPUTE)
+
+
 def test_a_location_with_another_scheme_is_reached_by_ours(site):
     plain = site.recorded("ooi-discovery").body.replace(b"http://127.0.0.1", b"https://127.0.0.1")
     site.answer("GET /-/", Answer(200, JSON, plain))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import threading
 import time
@@ -71,7 +72,7 @@ every_manner = pytest.mark.parametrize("manner", ["ooi", "rocci-1", "rocci-2"], 
 
 @every_manner
 def test_a_server_is_asked_for_with_mark_size_image_and_user_data(toy):
-    make(toy).create([SPEC])
+    make(toy, network="private").create([SPEC])
     (server,) = toy.servers()
     assert server.attributes["occi.core.title"] == "worker-1:im:1a2b:1:t1:worker"
     assert server.attributes["occi.compute.hostname"] == "worker-1"
@@ -79,6 +80,42 @@ def test_a_server_is_asked_for_with_mark_size_image_and_user_data(toy):
     data = base64.b64decode(server.attributes["org.openstack.compute.user_data"]).decode()
     assert data.startswith("#cloud-config")
     assert "PRIVATE-HOST-KEY" in data
+
+
+def with_mixins(toy: ToySite, *mixins: str) -> None:
+    """Make the toy list these contextualization mixins instead of its own."""
+    plain = json.loads(toy._render_discovery().body)
+    known = [{"term": one.rpartition("#")[2], "scheme": one[: one.index("#") + 1]} for one in mixins]
+    plain["mixins"] = [one for one in plain["mixins"] if one["term"] != "user_data"] + known
+    headers = [("Server", toy.manner.server), ("Content-Type", "application/occi+json")]
+    discovery = Answer(200, headers, json.dumps(plain).encode())
+    toy.before.append(lambda request: discovery if request.path == "/-/" else None)
+
+
+OPENSTACK_DATA = "http://schemas.openstack.org/compute/instance#user_data"
+OPENSTACK_KEY = "http://schemas.openstack.org/instance/credentials#public_key"
+STANDARD_DATA = "http://schemas.ogf.org/occi/infrastructure/compute#user_data"
+STANDARD_KEY = "http://schemas.ogf.org/occi/infrastructure/credentials#ssh_key"
+
+
+@pytest.mark.parametrize(
+    ("manner", "listed", "used"),
+    [
+        ("ooi", {OPENSTACK_DATA, OPENSTACK_KEY, STANDARD_DATA, STANDARD_KEY}, {OPENSTACK_DATA}),
+        ("ooi", {OPENSTACK_KEY}, {OPENSTACK_KEY}),
+        ("rocci-2", {OPENSTACK_DATA, OPENSTACK_KEY, STANDARD_DATA, STANDARD_KEY}, {STANDARD_DATA, STANDARD_KEY}),
+        ("rocci-2", {STANDARD_DATA}, {STANDARD_DATA}),
+    ],
+    indirect=["manner"],
+)
+def test_a_server_is_told_who_it_is_by_the_mixins_that_its_site_honours(toy, listed, used):
+    with_mixins(toy, *sorted(listed))
+    make(toy).create([SPEC])
+    (server,) = toy.servers()
+    assert set(server.mixins) - {SPEC.image, SPEC.flavor} == used
+    attributes = {"org.openstack.credentials.publickey.data", "occi.credentials.ssh.publickey"}
+    keys = [server.attributes[name] for name in attributes if name in server.attributes]
+    assert keys == ["ssh-ed25519 AAAA me"] * len(used & {OPENSTACK_KEY, STANDARD_KEY})
 
 
 def test_a_site_without_templates_of_size_gets_cores_and_memory(toy, monkeypatch):
@@ -91,12 +128,7 @@ def test_a_site_without_templates_of_size_gets_cores_and_memory(toy, monkeypatch
 
 
 def test_a_site_that_takes_no_identity_is_refused_before_anything_is_made(toy):
-    plain = json.loads(toy._render_discovery().body)
-    plain["mixins"] = [one for one in plain["mixins"] if one["term"] != "user_data"]
-    discovery = Answer(
-        200, [("Server", "ooi/1.2"), ("Content-Type", "application/occi+json")], json.dumps(plain).encode()
-    )
-    toy.before.append(lambda request: discovery if request.path == "/-/" else None)
+    with_mixins(toy)
     with pytest.raises(InputError, match="nobody could log in"):
         make(toy).create([SPEC])
     assert toy.servers() == []
@@ -298,6 +330,25 @@ def test_a_server_that_ends_between_listing_and_looking_is_gone(toy):
         lambda request: Answer(404, TEXT, b"gone") if request.path.startswith("/compute/compute-") else None
     )
     assert provider.list() == ()
+
+
+@every_manner
+def test_a_login_that_ends_in_mid_deployment_is_renewed_and_nobody_is_made_twice(toy, tmp_path):
+    secret = tmp_path / "token"
+    secret.write_text("first")
+    created = itertools.count(1)
+
+    def guard(request):
+        if on_create(lambda r: True)(request) and next(created) == 3:
+            secret.write_text("second")
+        if request.headers.get("x-auth-token") != secret.read_text():
+            return Answer(401, TEXT, b"who are you?")
+        return None
+
+    toy.before.append(guard)
+    found = make(toy, auth="token", secret_file=secret, parallel=1).create(SPECS)
+    assert [one.status for one in found] == ["building"] * 5
+    assert len(toy.servers()) == 5
 
 
 # only ours

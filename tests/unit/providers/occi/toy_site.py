@@ -31,6 +31,7 @@ class Manner:
     memory_unit: int
     silent: bool = False
     public: str = ""
+    schema: bool = False  # a request in JSON has what the standard's schema demands
 
 
 _PLAIN_PATHS = {"compute": "/compute/", "network": "/network/", "storage": "/storage/"}
@@ -70,6 +71,7 @@ MANNERS = {
             "ipreservation": "/ipreservation/",
         },
         1024,
+        schema=True,
     ),
 }
 MANNERS["ooi-old"] = replace(
@@ -142,6 +144,8 @@ class ToySite:
         return self._act(thing, action) if request.method == "POST" else self._show(thing)
 
     def _create(self, kind: str, request: Request) -> Answer:
+        if self.manner.schema and not _follows_the_schema(json.loads(request.body)):
+            return Answer(400, TEXT, b"Unparsable content: No entity sub-type instance found")
         said, mixins, targets = self._parse(request)
         thing = Thing(kind, f"{kind}-{next(self._numbers)}", said, mixins)
         if kind in {"networkinterface", "storagelink"}:
@@ -210,7 +214,8 @@ class ToySite:
         if not found:
             return Answer(204)
         if self.manner.listing == "locations":
-            return Answer(200, TEXT, "".join(f"X-OCCI-Location: {self._url(one)}\n" for one in found).encode())
+            places = "\n".join(self._url(one) for one in found)
+            return Answer(200, [("Content-Type", "text/uri-list")], places.encode())
         if self.manner.listing == "whole":
             for thing in found:
                 self._look(thing)
@@ -354,3 +359,14 @@ class ToySite:
         return next(
             f"{kind}/{path[len(place) :]}" for kind, place in self.manner.paths.items() if path.startswith(place)
         )
+
+
+def _follows_the_schema(said: dict) -> bool:
+    """Tell whether a resource, or a link that stands alone, has what must be there, and its links too."""
+    links = said.get("links", [])
+    known = {"kind", "mixins", "attributes", "actions", "id", "links", "title", "summary", "source", "target"}
+    return (
+        said.keys() >= {"kind", "id", "attributes"}
+        and said.keys() <= known
+        and all(link.keys() >= {"kind", "id", "attributes", "source", "target"} for link in links)
+    )
