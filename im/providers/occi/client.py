@@ -85,6 +85,12 @@ class Client:
         answer = self._transport.request("GET", self._collection(kind), dialect.listing or dialect.read)
         return tuple(self._located(one, kind) for one in self._resources(answer))
 
+    def titled(self, kind: str) -> tuple[Resource, ...]:
+        """Return what a kind's collection lists, at least with titles; what came without one is shown."""
+        listed = self.listing(kind)
+        bare = [one.location for one in listed if not one.title]
+        return (*(one for one in listed if one.title), *self.show_all(bare, kind))
+
     def show(self, location: str, kind: str) -> Resource | None:
         """Return a resource; None if it does not exist."""
         try:

@@ -17,15 +17,10 @@ from im.providers.occi.model import COMPUTE, NETWORK, NETWORK_INTERFACE, TITLE, 
 HOSTNAME = "occi.compute.hostname"
 
 
-def mark_of(spec: NodeSpec) -> ServerMark:
-    """Return the mark of a server that is to be made."""
-    return ServerMark(spec.infrastructure, spec.group, spec.index, spec.name, spec.token)
-
-
 def compute_of(spec: NodeSpec, site: Site, networks: Sequence[str]) -> Resource:
     """Return the request for a server on these networks. Raises :class:`im.errors.InputError` for what OCCI cannot."""
     mixins = [spec.image, *([spec.flavor] if spec.flavor else [])]
-    attributes: dict[str, Value] = {TITLE: str(mark_of(spec)), HOSTNAME: spec.name}
+    attributes: dict[str, Value] = {TITLE: str(ServerMark.of(spec)), HOSTNAME: spec.name}
     if not spec.flavor:
         attributes[CORES] = spec.cpus
         attributes[MEMORY] = round(spec.memory / site.dialect.memory_unit, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -29,17 +30,11 @@ class Addresses(NamedTuple):
 def instance_of(resource: Resource, mark: ServerMark, dialect: Dialect) -> Instance:
     """Return a server as the interface of providers has it; its volumes come from elsewhere."""
     addresses = addresses_of(resource, dialect)
-    return Instance(
-        id=resource.id,
-        infrastructure=mark.infrastructure,
-        group=mark.group,
-        index=mark.index,
-        name=mark.name,
-        token=mark.token,
-        status=status_of(resource, dialect),
+    message = next((str(resource.attributes[key]) for key in MESSAGES if key in resource.attributes), "")
+    return replace(
+        mark.instance(resource.id, status_of(resource, dialect), message),
         private_address=addresses.private,
         public_address=addresses.public,
-        message=next((str(resource.attributes[key]) for key in MESSAGES if key in resource.attributes), ""),
         cpus=int(number(resource.attributes.get(CORES))),
         memory=memory_of(resource.attributes, dialect),
     )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from im.errors import InputError
+from im.plan.model import Instance, NodeSpec
+from im.providers.occi.dialects import Status
 
 LONGEST = 255
 SERVER, NETWORK, VOLUME = "im", "imn", "imv"
@@ -24,6 +26,16 @@ class ServerMark:
     index: int
     name: str
     token: str
+
+    @classmethod
+    def of(cls, spec: NodeSpec) -> ServerMark:
+        """Return the mark of a server that is to be made."""
+        return cls(spec.infrastructure, spec.group, spec.index, spec.name, spec.token)
+
+    def instance(self, id: str, status: Status = "building", message: str = "") -> Instance:  # noqa: A002
+        """Return the server with this mark, of which no more is known."""
+        whose = (self.infrastructure, self.group, self.index, self.name, self.token)
+        return Instance(id, *whose, status, message=message)
 
     def __str__(self) -> str:
         return _written(self.name, SERVER, self.infrastructure, str(self.index), self.token, self.group)

@@ -177,12 +177,9 @@ class Networks:
     def _listing(self) -> tuple[Resource, ...]:
         """All networks, with their titles."""
         try:
-            listed = self._client.listing(NETWORK)
+            return self._client.titled(NETWORK)
         except Missing:
             return ()
-        bare = [one for one in listed if not one.title]
-        shown = self._client.show_all([one.location for one in bare], NETWORK)
-        return (*(one for one in listed if one.title), *shown)
 
 
 def _is_outside(network: Resource, dialect: Dialect) -> bool:

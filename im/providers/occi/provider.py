@@ -16,7 +16,7 @@ from im.providers.occi.auth import site_of_address
 from im.providers.occi.catalog import catalog_of
 from im.providers.occi.checks import checks_of
 from im.providers.occi.client import Client
-from im.providers.occi.compute import compute_of, mark_of
+from im.providers.occi.compute import compute_of
 from im.providers.occi.faults import Conflict, Missing, Unanswered
 from im.providers.occi.instances import STATE, instance_of, status_of, storage_links
 from im.providers.occi.marks import ServerMark, server_mark
@@ -64,7 +64,7 @@ class OcciProvider:
         whole, waiting = self._looked_at(known)
         volumes = self._volumes.listing() if any(_has_volumes(one.resource) for one in whole) else ()
         instances = [self._instance(one, volumes) for one in whole]
-        return (*instances, *(_of_mark(one.mark, one.resource.id) for one in waiting))
+        return (*instances, *(one.mark.instance(one.resource.id) for one in waiting))
 
     def infrastructures(self) -> tuple[str, ...]:
         """Return the ids of all infrastructures that have servers, networks or volumes here."""
@@ -141,10 +141,8 @@ class OcciProvider:
 
     def _marked(self) -> tuple[_Marked, ...]:
         """All servers of ours, as far as a listing shows them."""
-        listed = self._client.listing(COMPUTE)
-        bare = [one.location for one in listed if not one.title]
-        resources = (*(one for one in listed if one.title), *self._client.show_all(bare, COMPUTE))
-        return tuple(_Marked(one, mark) for one in resources if (mark := server_mark(one.title)))
+        listed = self._client.titled(COMPUTE)
+        return tuple(_Marked(one, mark) for one in listed if (mark := server_mark(one.title)))
 
     def _ours(self, ids: Iterable[str]) -> Sequence[_Marked]:
         """Those of these servers that exist and have our mark."""
@@ -206,16 +204,17 @@ class OcciProvider:
         self, specs: Sequence[NodeSpec], outcomes: Sequence[Resource | ProviderError]
     ) -> Mapping[str, Instance]:
         """What became of requests, by token. Raises the first error if nothing became of any."""
-        pairs = tuple(zip(specs, outcomes, strict=True))
-        found = {spec.token: _of_mark(mark_of(spec), made.id) for spec, made in pairs if isinstance(made, Resource)}
-        failed = {spec.token: (spec, error) for spec, error in pairs if isinstance(error, ProviderError)}
+        pairs = tuple(zip(map(ServerMark.of, specs), outcomes, strict=True))
+        found = {mark.token: mark.instance(made.id) for mark, made in pairs if isinstance(made, Resource)}
+        failed = {mark.token: (mark, error) for mark, error in pairs if isinstance(error, ProviderError)}
         if any(isinstance(error, Unanswered) for _, error in failed.values()):
             seen = [one for one in self._marked() if one.mark.token in failed]
-            found |= {one.mark.token: _of_mark(one.mark, one.resource.id) for one in seen}
+            found |= {one.mark.token: one.mark.instance(one.resource.id) for one in seen}
         lost = [failed[token] for token in failed if token not in found]
         if lost and not found:
             raise lost[0][1]
-        return found | {spec.token: _refused(spec, error) for spec, error in lost if not error.retryable}
+        refused = ((mark, error.message) for mark, error in lost if not error.retryable)
+        return found | {mark.token: mark.instance("", "error", message) for mark, message in refused}
 
     def _act(self, server: Resource, term: Term, wanted: str) -> None:
         """Request an action, unless it has been requested or done already. Raises what else the site says."""
@@ -254,14 +253,3 @@ def _site(settings: Settings, cloud: str) -> OcciSite:
 
 def _has_volumes(resource: Resource) -> bool:
     return any(True for _ in storage_links(resource))
-
-
-def _of_mark(mark: ServerMark, id: str) -> Instance:  # noqa: A002
-    return Instance(id, mark.infrastructure, mark.group, mark.index, mark.name, mark.token, "building")
-
-
-def _refused(spec: NodeSpec, error: ProviderError) -> Instance:
-    mark = mark_of(spec)
-    return Instance(
-        "", mark.infrastructure, mark.group, mark.index, mark.name, mark.token, "error", message=error.message
-    )

@@ -47,14 +47,10 @@ class Volumes:
 
     def listing(self) -> tuple[Resource, ...]:
         """Return all volumes, with their titles."""
-        if not self._client.site.has(STORAGE):
-            return ()
         try:
-            listed = self._client.listing(STORAGE)
+            return self._client.titled(STORAGE) if self._client.site.has(STORAGE) else ()
         except Missing:
             return ()
-        bare = [one.location for one in listed if not one.title]
-        return (*(one for one in listed if one.title), *self._client.show_all(bare, STORAGE))
 
     def infrastructures(self) -> set[str]:
         """Return the ids of the infrastructures that have volumes."""
