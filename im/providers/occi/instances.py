@@ -73,12 +73,10 @@ def is_floating(link: Link, dialect: Dialect) -> bool:
 
 
 def storage_links(resource: Resource) -> Iterator[Link]:
-    """Yield the links of a server to its volumes."""
-    return (
-        link
-        for link in resource.links
-        if link.kind == STORAGE_LINK or link.target_kind == STORAGE or DEVICE in link.attributes
-    )
+    """Yield the links of a server to its volumes and disks."""
+    for link in resource.links:
+        if link.target and (link.target_kind == STORAGE or link.kind == STORAGE_LINK or DEVICE in link.attributes):
+            yield link
 
 
 def attached(name: str, id: str, link: Link, dialect: Dialect) -> AttachedVolume:  # noqa: A002

@@ -18,7 +18,7 @@ from im.providers.occi.checks import checks_of
 from im.providers.occi.client import Client
 from im.providers.occi.compute import compute_of
 from im.providers.occi.faults import Conflict, Missing, Unanswered
-from im.providers.occi.instances import STATE, instance_of, status_of, storage_links
+from im.providers.occi.instances import STATE, instance_of, status_of
 from im.providers.occi.marks import ServerMark, server_mark
 from im.providers.occi.memory import Memory, Term
 from im.providers.occi.model import COMPUTE, COMPUTE_ACTION, Resource
@@ -62,9 +62,8 @@ class OcciProvider:
         marked = [one for one in self._marked() if infrastructure in {None, one.mark.infrastructure}]
         known = [one._replace(resource=self._memory.settled(one.resource.id) or one.resource) for one in marked]
         whole, waiting = self._looked_at(known)
-        volumes = self._volumes.listing() if any(_has_volumes(one.resource) for one in whole) else ()
-        instances = [self._instance(one, volumes) for one in whole]
-        return (*instances, *(one.mark.instance(one.resource.id) for one in waiting))
+        self._volumes.learn(one.resource for one in whole)
+        return (*map(self._instance, whole), *(one.mark.instance(one.resource.id) for one in waiting))
 
     def infrastructures(self) -> tuple[str, ...]:
         """Return the ids of all infrastructures that have servers, networks or volumes here."""
@@ -91,7 +90,7 @@ class OcciProvider:
             return ()
         existing = {one.mark.token: one for one in self._marked()}
         whole = self._whole([existing[spec.token] for spec in specs if spec.token in existing])
-        found = {one.mark.token: self._instance(one, ()) for one in whole}
+        found = {one.mark.token: self._instance(one) for one in whole}
         new = [spec for spec in specs if spec.token not in existing]
         wanted = [
             compute_of(spec, self._client.site, self._networks.of_server(spec.infrastructure, spec.networks))
@@ -179,14 +178,14 @@ class OcciProvider:
     def _is_active(self, resource: Resource) -> bool:
         return status_of(resource, self._client.site.dialect) == "active"
 
-    def _instance(self, one: _Marked, volumes: Sequence[Resource]) -> Instance:
+    def _instance(self, one: _Marked) -> Instance:
         instance = instance_of(one.resource, one.mark, self._client.site.dialect)
         silent = self._client.site.dialect.silent_building
         if silent and instance.status == "stopped" and self._memory.is_young(instance.id):
             instance = replace(instance, status="building")
         elif instance.status == "active":
             self._memory.runs(one.resource, settled=bool(instance.private_address))
-        return replace(instance, volumes=self._volumes.of_server(one.resource, volumes))
+        return replace(instance, volumes=self._volumes.of_server(one.resource))
 
     def _requested(self, resource: Resource) -> Resource | ProviderError:
         """Request one server; what goes wrong with it is told, not raised."""
@@ -249,7 +248,3 @@ def _site(settings: Settings, cloud: str) -> OcciSite:
     if not account:
         raise InputError("cloud occi needs the name of a site", hint=f"occi:NAME or occi:https://…; sites: {known}")
     raise UnknownName(f"there is no OCCI site {account!r}", hint=f"sites: {known} ([occi.{account}] in config.toml)")
-
-
-def _has_volumes(resource: Resource) -> bool:
-    return any(True for _ in storage_links(resource))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from im.errors import InputError, ProviderError
 from im.plan.model import AttachedVolume, NodeSpec
@@ -19,10 +19,12 @@ GIB = 1 << 30
 
 
 class Volumes:
-    """The volumes of one site."""
+    """The volumes of one site. Remembers their titles, and what templates call those that existed before."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._titles: dict[str, str] = {}
+        self._existing: dict[tuple[str, str], str] = {}
 
     def attach(self, specs: Sequence[NodeSpec], servers: Mapping[str, Resource]) -> bool:
         """Make and link the volumes of these servers (by token). True when all are linked."""
@@ -33,16 +35,22 @@ class Volumes:
         done = [self._attached(spec, volume, servers.get(spec.token), known) for spec, volume in wanted]
         return all(done)
 
-    def of_server(self, server: Resource, known: Sequence[Resource]) -> tuple[AttachedVolume, ...]:
-        """Return the volumes that a server shows."""
+    def learn(self, servers: Iterable[Resource]) -> None:
+        """Look at the volumes of these servers that were not seen yet."""
+        places = {self._client.absolute(link.target) for server in servers for link in storage_links(server)}
+        new = sorted(places - self._titles.keys())
+        titles = {one.location: one.title for one in self._client.show_all(new, STORAGE)}
+        self._titles |= {place: titles.get(place, "") for place in new}
+
+    def of_server(self, server: Resource) -> tuple[AttachedVolume, ...]:
+        """Return the volumes of a server that are the template's; the disk that it boots from is none."""
         dialect = self._client.site.dialect
-        by_location = {one.location: one for one in known}
         found = []
         for link in storage_links(server):
-            location = self._client.absolute(link.target)
-            volume = by_location.get(location) or Resource(STORAGE, location)
-            mark = volume_mark(volume.title)
-            found.append(attached(mark.name if mark else volume.title or volume.id, volume.id, link, dialect))
+            place = self._client.absolute(link.target)
+            mark = volume_mark(self._titles.get(place, ""))
+            if name := mark.name if mark else self._existing.get((server.location, place)):
+                found.append(attached(name, place.rpartition("/")[2], link, dialect))
         return tuple(found)
 
     def listing(self) -> tuple[Resource, ...]:
@@ -73,6 +81,8 @@ class Volumes:
         if server is None:
             return False
         location = self._location(spec, volume, known)
+        if volume.existing:
+            self._existing[server.location, location] = volume.name
         if any(self._client.absolute(link.target) == location for link in storage_links(server)):
             return True
         link = Resource(STORAGE_LINK, attributes={SOURCE: server.location, TARGET: location})

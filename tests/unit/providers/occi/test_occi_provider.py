@@ -510,9 +510,22 @@ def test_a_volume_of_the_site_is_linked_and_stays(toy):
     spec = replace(SPEC, volumes=(Volume("data", existing="results"),))
     (made,) = provider.create([spec])
     assert provider.attach([spec])
+    assert [(one.name, one.id) for one in provider.list()[0].volumes] == [("data", "s9")]
     provider.delete([made.id])
     assert provider.release("1a2b") == ()
     assert "storage/s9" in toy.things
+
+
+def test_a_volume_of_the_site_has_the_templates_name_as_soon_as_a_new_process_attaches_it(toy):
+    toy.things["storage/s9"] = Thing("storage", "s9", {"occi.core.title": "results"}, [])
+    spec = replace(SPEC, volumes=(Volume("data", existing="results"),))
+    provider = make(toy)
+    provider.create([spec])
+    provider.attach([spec])
+    stranger = make(toy)
+    assert stranger.list()[0].volumes == ()
+    assert stranger.attach([spec])
+    assert [one.name for one in stranger.list()[0].volumes] == ["data"]
 
 
 # names of clouds

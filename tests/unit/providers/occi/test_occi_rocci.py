@@ -130,11 +130,19 @@ def test_version_1_lists_places_and_is_asked_for_them_in_the_form_that_all_of_it
     assert listing.headers["accept"] == "text/uri-list"
 
 
-def test_a_server_of_version_1_has_its_addresses_and_disk(one):
+def test_a_server_of_version_1_has_its_addresses_and_the_disk_that_it_boots_from_is_no_volume(one):
     (server,) = one.provider().list()
     assert (server.private_address, server.public_address) == ("10.4.0.58", "193.146.175.10")
     assert (server.cpus, server.memory) == (2, int(1.953125 * GIB))
-    assert [(volume.id, volume.device) for volume in server.volumes] == [("375", "/dev/xvda")]
+    assert server.volumes == ()
+
+
+def test_the_storage_of_a_server_is_looked_at_once_and_no_other_storage(one):
+    provider = one.provider()
+    for _ in range(3):
+        provider.list()
+    looked = [request.line for request in one.seen if "/storage/" in request.path]
+    assert looked == ["GET /storage/375"]
 
 
 def test_a_link_whose_types_run_into_each_other_keeps_its_place(one):
@@ -225,8 +233,15 @@ def test_version_2_tells_everything_in_its_listing(two):
     assert (active.status, waiting.status, failed.status) == ("active", "building", "error")
     assert (active.private_address, active.public_address) == ("10.4.0.9", "193.146.175.11")
     assert active.memory == 2 * GIB
-    assert [(volume.id, volume.device) for volume in active.volumes] == [("5401", "/dev/vda")]
-    assert [request.line for request in two.seen] == ["GET /-/", "GET /compute/", "GET /storage/"]
+    assert [request.line for request in two.seen] == ["GET /-/", "GET /compute/", "GET /storage/5401"]
+
+
+def test_the_device_of_a_volume_of_version_2_is_in_its_folder(two):
+    storage = {"kind": STORAGE, "id": "5401", "attributes": {TITLE: "data:imv:1a2b:t1"}}
+    headers = [("Content-Type", "application/occi+json; charset=utf-8")]
+    two.site.replay.add("GET /storage/5401", Answer(200, headers, json.dumps(storage).encode()))
+    active, *_ = two.provider().list()
+    assert [(volume.name, volume.id, volume.device) for volume in active.volumes] == [("data", "5401", "/dev/vda")]
 
 
 def test_an_empty_collection_of_version_2_is_an_answer_without_content(two):
