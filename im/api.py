@@ -173,7 +173,8 @@ class LocalManager:
 
         folders = self.settings.import_map | dict(import_map or {})
         hosts = tuple(self.settings.import_hosts)
-        return Reading(folders, hosts, self.settings.cache / "topology", self.settings.home, dialect)
+        cache = self.settings.cache / "topology"
+        return Reading(folders, hosts, cache, self.settings.home, dialect, self.settings.galaxy)
 
     def plan(self, name: str, cloud: str, topology: Topology) -> Plan:
         """Return what :meth:`deploy` would do now."""
@@ -185,6 +186,10 @@ class LocalManager:
     ) -> View:
         """Make the cloud match the topology; continue what was interrupted. ``until``: ``ready`` or ``provisioned``."""
         goal, lifetime = InfrastructureState(until), parse_lifetime(ttl)
+        if topology.missing_roles and goal is InfrastructureState.READY:
+            names = ", ".join(topology.missing_roles)
+            hint = "the template's warnings say why; --until provisioned makes the machines alone"
+            raise InputError(f"its playbooks use roles that cannot be had: {names}", where=name, hint=hint)
         engine = self._engine(cloud)
         return self._view(engine.deploy(name, engine.cloud, topology, ttl=lifetime, until=goal))
 

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     import_hosts: list[str] = Field(
         default_factory=list, description="Hosts that imports and artifacts of templates are fetched from."
     )
+    galaxy: str = Field(
+        default="https://galaxy.ansible.com", description="Server that knows where roles of Ansible Galaxy are."
+    )
     boot_timeout: float = Field(default=600.0, description="No change in any node for this long: give up waiting.")
     ssh_timeout: float = Field(default=300.0, description="A booted node must answer on SSH within this time.")
     absence_grace: float = Field(

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from im.plan.model import Cluster
     from im.topology.model import Topology
 
-_CACHES = shutil.ignore_patterns("__pycache__")
+_CACHES = shutil.ignore_patterns("__pycache__", ".git")
+_GALAXY = "galaxy"
+"""The folder of the project for roles of Ansible Galaxy, as our ansible.cfg names it."""
 
 __all__ = ["configure", "digest", "prepare_front_end"]
 
@@ -100,7 +102,8 @@ def _write_project(private: Path, cluster: Cluster, topology: Topology, plan: Si
         shutil.copytree(recipes.folder(role), project / "roles" / role, ignore=_CACHES)
     shutil.copy(data_folder("contextualization") / "ansible.cfg", project)
     shutil.copytree(data_folder("contextualization") / "action_plugins", project / "action_plugins", ignore=_CACHES)
-    for target, source in plan.files.items():
+    roles = {f"{_GALAXY}/{name}": Path(folder) for name, folder in topology.roles.items() if folder}
+    for target, source in (roles | dict(plan.files)).items():
         _copy(source, project / target)
     for target, content in plan.texts.items():
         (project / target).parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +116,7 @@ def _write_project(private: Path, cluster: Cluster, topology: Topology, plan: Si
 def _copy(source: Path, target: Path) -> None:
     try:
         if source.is_dir():
-            shutil.copytree(source, target)
+            shutil.copytree(source, target, ignore=_CACHES)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from im.contextualize import recipes
 from im.contextualize.inventory import by_nfs, home_is_shared, inventory, used_roles
 from im.contextualize.playbook import site, steps
+from im.errors import ContextualizationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ def digest_of(cluster: Cluster, topology: Topology, inputs: Mapping[tuple[str, s
         "plays": plan.plays,
         "texts": plan.texts,
         "files": files_digest(recipes.folder(role) for role in used_roles(cluster, topology)),
-        "template": files_digest(plan.files.values()),
+        "template": files_digest((*plan.files.values(), *map(Path, filter(None, topology.roles.values())))),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
@@ -37,9 +38,17 @@ def files_digest(paths: Iterable[Path]) -> str:
     for path in paths:
         for file in sorted(filter(_matters, path.rglob("*"))) if path.is_dir() else [path]:
             total.update(f"{file.relative_to(path.parent)}\0".encode())
-            total.update(hashlib.sha256(file.read_bytes()).digest())
+            total.update(hashlib.sha256(_content(file)).digest())
     return total.hexdigest()
 
 
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        hint = "put it back, or deploy the template again"
+        raise ContextualizationError(f"cannot be read: {error.strerror}", where=str(file), hint=hint) from error
+
+
 def _matters(path: Path) -> bool:
-    return path.is_file() and "__pycache__" not in path.parts
+    return path.is_file() and not {"__pycache__", ".git"} & set(path.parts)

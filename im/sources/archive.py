@@ -12,7 +12,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -49,7 +49,7 @@ def unpack(archive: Path, folder: Path) -> Unpacked | Refused:
         content = archive.read_bytes()
         target = folder / hashlib.sha256(content).hexdigest()[:32]
         if not target.is_dir():
-            refused = _unpack_into(target, archive)
+            refused = into(target, lambda new: _unzip(archive, new))
             if refused is not None:
                 return refused
     except _BROKEN as error:
@@ -59,13 +59,12 @@ def unpack(archive: Path, folder: Path) -> Unpacked | Refused:
     return template if isinstance(template, Refused) else Unpacked(target, template)
 
 
-def _unpack_into(target: Path, archive: Path) -> Refused | None:
+def into(target: Path, extract: Callable[[Path], Refused | None]) -> Refused | None:
     """Unpack beside the place where the files belong, so that a folder is there only when all of it is."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=target.parent, prefix=".new-"))
     try:
-        with zipfile.ZipFile(archive) as opened:
-            refused = _extract(opened, new)
+        refused = extract(new)
         if refused is None:
             _put(new, target)
         return refused
@@ -79,6 +78,11 @@ def _put(new: Path, target: Path) -> None:
     except OSError:
         if not target.is_dir():
             raise
+
+
+def _unzip(archive: Path, new: Path) -> Refused | None:
+    with zipfile.ZipFile(archive) as opened:
+        return _extract(opened, new)
 
 
 def _extract(opened: zipfile.ZipFile, new: Path) -> Refused | None:

@@ -23,7 +23,7 @@ def encode_topology(topology: Topology) -> dict[str, Any]:
 
 def decode_topology(data: dict[str, Any]) -> Topology:
     """Return the topology that :func:`encode_topology` wrote."""
-    result = _value_of(Topology, data)
+    result = decode_value(Topology, data)
     if not isinstance(result, Topology):
         raise TypeError("this is no topology")
     return result
@@ -34,13 +34,14 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _value_of(kind: Any, data: Any) -> Any:  # noqa: ANN401 - annotations and JSON
+def decode_value(kind: Any, data: Any) -> Any:  # noqa: ANN401 - annotations and JSON
+    """Return the value of a dataclass that :func:`dataclasses.asdict` made ``data`` of."""
     if isinstance(kind, type) and is_dataclass(kind):
         hints = _hints(kind)
-        return kind(**{field.name: _value_of(hints[field.name], data[field.name]) for field in fields(kind)})
+        return kind(**{field.name: decode_value(hints[field.name], data[field.name]) for field in fields(kind)})
     if get_origin(kind) is tuple:
         inner = get_args(kind)[0]
-        return tuple(_value_of(inner, item) for item in data)
+        return tuple(decode_value(inner, item) for item in data)
     return data
 
 

@@ -47,13 +47,14 @@ def look_up(host: str, port: int) -> list[str]:
 class Web:
     """What may be fetched: ``hosts`` (``example.org``, ``*.example.org``, ``*``), and ``folder``, where it is kept.
 
-    ``contexts`` makes the TLS context; certificates are always verified.
+    ``context`` makes the TLS context; certificates are always verified. ``max_bytes``: of one file.
     """
 
     hosts: tuple[str, ...] = ()
     folder: Path | None = None
     look_up: Lookup = look_up
     context: Callable[[], ssl.SSLContext] = ssl.create_default_context
+    max_bytes: int = MAX_BYTES
 
     def find(self, reference: str) -> Source | Refused:
         """Return the kept copy of what stands at an address, fetched anew where it is missing or old.
@@ -62,7 +63,7 @@ class Web:
         """
         address, _, fragment = reference.partition("#")
         checksum = _CHECKSUM.fullmatch(fragment)
-        refused = self._forbidden(address)
+        refused = self.refused(address)
         if refused is not None:
             return refused
         if self.folder is None:
@@ -78,7 +79,8 @@ class Web:
             return Refused(f"'{address}' has the checksum {kept.checksum}, not {wanted}", "it was changed since")
         return kept.source
 
-    def _forbidden(self, address: str) -> Refused | None:
+    def refused(self, address: str) -> Refused | None:
+        """Return why an address may not be asked for, as far as its text tells."""
         try:
             url = urlsplit(address)
             host = (url.hostname or "").lower().rstrip(".")
@@ -108,7 +110,7 @@ class Web:
     def _get(self, address: str) -> bytes | Refused:
         deadline = time.monotonic() + MAX_SECONDS
         for _ in range(MAX_REDIRECTS + 1):
-            refused = self._forbidden(address)
+            refused = self.refused(address)
             if refused is not None:
                 return refused
             try:
@@ -133,7 +135,7 @@ class Web:
                 return target
             if answer.status != 200:
                 return Refused(f"'{url.geturl()}' answers {answer.status} {answer.reason}")
-            return _content(answer, url, deadline)
+            return _content(answer, url, deadline, self.max_bytes)
         finally:
             connection.close()
 
@@ -157,15 +159,15 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def _content(answer: http.client.HTTPResponse, url: SplitResult, deadline: float) -> bytes | Refused:
+def _content(answer: http.client.HTTPResponse, url: SplitResult, deadline: float, max_bytes: int) -> bytes | Refused:
     """Read no more than a template may have, and not for ever."""
     parts: list[bytes] = []
     size = 0
     while part := answer.read1(65_536):
         parts.append(part)
         size += len(part)
-        if size > MAX_BYTES:
-            return Refused(f"'{url.geturl()}' has more than {MAX_BYTES:,} bytes")
+        if size > max_bytes:
+            return Refused(f"'{url.geturl()}' has more than {max_bytes:,} bytes")
         if time.monotonic() > deadline:
             return Refused(f"'{url.geturl()}' takes more than {MAX_SECONDS:.0f} s")
     return b"".join(parts)

@@ -92,10 +92,24 @@ class Sources:
             return self._mapped(reference) or self._fetch.find(reference)
         return self._checked(importer.path.parent / reference.removeprefix("file://"), _shown(reference, importer))
 
+    def folder(self, reference: str) -> Path | Refused | None:
+        """Return the folder that the import map has for ``reference``; None where it has none."""
+        path = self._place(reference)
+        if path is None:
+            return None
+        real = path.resolve()
+        if not any(real.is_relative_to(root) for root in self._roots):
+            return Refused(f"'{reference}' is outside the folders of the import map")
+        return real if real.is_dir() else Refused(f"there is no folder '{path}'", "see import_map in the settings")
+
     def _mapped(self, reference: str) -> Source | Refused | None:
+        path = self._place(reference)
+        return None if path is None else self._checked(path, reference)
+
+    def _place(self, reference: str) -> Path | None:
         for prefix, folder in self._map:
             if reference == prefix or reference.startswith(prefix.rstrip("/") + "/"):
-                return self._checked(folder / reference[len(prefix) :].lstrip("/"), reference)
+                return folder / reference[len(prefix) :].lstrip("/")
         return None
 
     def _checked(self, path: Path, name: str) -> Source | Refused:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -12,13 +12,14 @@ from typing import Any, Final
 from im.config import default_home
 from im.data_files import data_folder
 from im.errors import TemplateError
-from im.sources.archive import is_archive, unpack
+from im.sources.archive import MAX_PACKED, is_archive, unpack
 from im.sources.artifacts import Locator
 from im.sources.cache import Cache, digest
 from im.sources.chance import chance_of
-from im.sources.codec import Parsed
+from im.sources.codec import Parsed, decode_value
 from im.sources.fetch import Web
 from im.sources.files import Refused, Source, Sources, file_digest, read_bytes
+from im.sources.galaxy import SERVER, Galaxy
 from im.sources.given import read_inputs
 from im.sources.imports import Reader, read_documents
 from im.sources.read import NO_CACHE, normative_documents, read_yaml
@@ -27,6 +28,7 @@ from im.topology.build import build
 from im.topology.dialect import Dialect
 from im.topology.document import Map
 from im.topology.findings import Findings
+from im.topology.galaxy import FoundRole, WantedRole
 from im.topology.model import Finding, Mark, Topology
 from im.topology.question import Question
 from im.topology.software import Located
@@ -44,7 +46,7 @@ class Reading:
     ``import_map`` maps prefixes of imports (URLs) to folders. ``hosts`` may be fetched from: none, if it is empty.
     ``cache`` is a folder for what was parsed before, ``home`` one for what must stay: copies of what was fetched and
     unpacked, and the secret behind ``random()``. ``dialect``: ``tosca`` is strict, ``im`` tolerates what IM does,
-    ``auto`` finds out by the types in use.
+    ``auto`` finds out by the types in use. ``galaxy`` is the server that knows roles of Ansible.
     """
 
     import_map: Mapping[str, Path] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class Reading:
     cache: Path | None = None
     home: Path | None = None
     dialect: Dialect = "auto"
+    galaxy: str = SERVER
 
     @property
     def folder(self) -> Path:
@@ -76,7 +79,7 @@ def load(
     sources = sources_of(template, reading)
     kept = Cache(reading.cache)
     key = _key(sources, inputs, reading) if reading.cache is not None else ""
-    known = kept.topology(key, lambda made_of: _still_holds(made_of, sources)) if key else None
+    known = kept.topology(key, lambda made_of: _still_holds(made_of, sources, reading)) if key else None
     if known is not None:
         return known
     topology, made_of = _build(sources, inputs, kept, reading)
@@ -99,7 +102,7 @@ def read_types(template: Path | None, reading: Reading) -> tuple[Map, Types]:
 
 def sources_of(template: Path, reading: Reading) -> Sources:
     """Return where the files of a template come from. Raises ``TemplateError`` for an archive that cannot be used."""
-    web = Web(reading.hosts, reading.folder / "fetched")
+    web = _web(reading)
     if not is_archive(template):
         return Sources(template, reading.import_map, web)
     unpacked = unpack(template, reading.folder / "unpacked")
@@ -108,11 +111,22 @@ def sources_of(template: Path, reading: Reading) -> Sources:
     return Sources(unpacked.template, reading.import_map, web, (unpacked.folder, str(template)))
 
 
+def _web(reading: Reading) -> Web:
+    return Web(reading.hosts, reading.folder / "fetched")
+
+
+def _galaxy(sources: Sources, reading: Reading) -> Galaxy:
+    web = replace(_web(reading), max_bytes=MAX_PACKED)
+    return Galaxy(sources, web, reading.galaxy, reading.folder / "roles")
+
+
 def _key(sources: Sources, inputs: Mapping[str, object], reading: Reading) -> str:
     """Return what a topology depends on that is known before anything is parsed."""
     content = read_bytes(sources.template.path)
     folders = sorted((prefix, str(path)) for prefix, path in reading.import_map.items())
-    given = json.dumps([inputs, folders, reading.hosts, str(reading.home), reading.dialect], default=str)
+    given = json.dumps(
+        [inputs, folders, reading.hosts, str(reading.home), reading.dialect, reading.galaxy], default=str
+    )
     if isinstance(content, Refused):
         return ""
     return digest(b"topology", sources.template.name.encode(), content, given.encode())
@@ -126,7 +140,7 @@ def _build(
     documents, by_name = read_documents(sources, _reader(sources, cache), findings)
     if not documents[0].root:
         findings.stop()
-    locator = Locator(sources, by_name)
+    locator, galaxy = Locator(sources, by_name), _galaxy(sources, reading)
 
     def judge(asked: Question) -> tuple[Finding, ...]:
         return cache.verdict([asked.template, asked.inputs], lambda: library.judge(asked))
@@ -136,21 +150,30 @@ def _build(
         everything,
         inputs,
         locate=locator,
+        find_role=galaxy,
         judge=judge,
         found=findings.all,
         dialect=reading.dialect,
         chance=chance_of(reading.home, sources.template.name),
     )
     files = [[source.name, str(source.path), source.url, file_digest(source.path)] for source in by_name.values()]
-    return topology, {"files": files, "located": [[*asked, *answer] for asked, answer in locator.found.items()]}
+    located = [[*asked, *answer] for asked, answer in locator.found.items()]
+    roles = [[asdict(wanted), beside, asdict(found)] for wanted, beside, found in galaxy.found]
+    return topology, {"files": files, "located": located, "roles": roles}
 
 
-def _still_holds(made_of: Mapping[str, Any], sources: Sources) -> bool:
-    """Tell whether the files are the same, byte for byte, and the implementations where they were."""
+def _still_holds(made_of: Mapping[str, Any], sources: Sources, reading: Reading) -> bool:
+    """Tell whether the files are the same, byte for byte, and the implementations and roles where they were."""
     if any(file_digest(Path(path)) != known for _, path, _, known in made_of["files"]):
         return False
     locator = Locator(sources, {name: Source(Path(path), name, url) for name, path, url, _ in made_of["files"]})
-    return all(locator(reference, file) == Located(*answer) for reference, file, *answer in made_of["located"])
+    if any(locator(reference, file) != Located(*answer) for reference, file, *answer in made_of["located"]):
+        return False
+    galaxy = _galaxy(sources, reading)
+    return all(
+        galaxy(WantedRole(**wanted), beside) == decode_value(FoundRole, found)
+        for wanted, beside, found in made_of["roles"]
+    )
 
 
 def _reader(sources: Sources, cache: Cache) -> Reader:

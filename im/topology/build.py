@@ -15,6 +15,7 @@ from im.topology.dialect import Dialect, elsewhere, is_for_im, tolerated
 from im.topology.document import Document, Map, as_map
 from im.topology.findings import Findings
 from im.topology.functions import FindFile, Resolver, Scope
+from im.topology.galaxy import FindRole, no_role, read_roles
 from im.topology.inputs import Chance, no_chance, read_inputs
 from im.topology.machines import FRONT_END, read_groups
 from im.topology.model import Finding, Mark, NodeGroup, Output, Topology
@@ -39,6 +40,7 @@ def build(
     inputs: Mapping[str, object],
     *,
     locate: Locate = anywhere,
+    find_role: FindRole = no_role,
     judge: Judge = library.judge,
     found: Sequence[Finding] = (),
     dialect: Dialect = "auto",
@@ -48,8 +50,8 @@ def build(
 
     The first document is the template, the others are what it imports and TOSCA's own types.
 
-    ``locate`` finds implementations; ``found`` are findings made while reading; ``dialect``: how strict to be;
-    ``chance`` makes the words of ``random()``. Raises
+    ``locate`` finds implementations, ``find_role`` roles of Ansible Galaxy; ``found`` are findings made while reading;
+    ``dialect``: how strict to be; ``chance`` makes the words of ``random()``. Raises
     :class:`im.errors.TemplateError` with all findings at once.
     """
     findings = Findings()
@@ -67,12 +69,14 @@ def build(
         checks.check_node(world, node)
     checks.check_rest(world, template)
     groups, networks = read_groups(world, template)
+    software = read_software(world, ordered, locate)
     topology = Topology(
         description=_description(documents[0].root, template),
         user=_user(world, groups),
         groups=groups,
         networks=networks,
-        software=read_software(world, ordered, locate),
+        software=software,
+        roles=read_roles(world, software, find_role),
         outputs=_outputs(world, template),
         inputs=plain(values),
         input_definitions=definitions,

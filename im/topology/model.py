@@ -193,6 +193,8 @@ class Topology:
     """A whole template with its inputs filled in: the desired state of one infrastructure.
 
     ``software`` is ordered: by level, then by name. ``user`` is the account that owns the users' jobs on the nodes.
+    ``roles``: the folders of the roles of Ansible Galaxy that the template's playbooks use, by name; "" where a role
+    could not be had.
     """
 
     description: str = ""
@@ -200,6 +202,7 @@ class Topology:
     groups: tuple[NodeGroup, ...] = ()
     networks: tuple[Network, ...] = ()
     software: tuple[Software, ...] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[Output, ...] = ()
     inputs: Mapping[str, object] = field(default_factory=dict)
     input_definitions: tuple[InputDefinition, ...] = ()
@@ -211,6 +214,11 @@ class Topology:
             if group.name == name:
                 return group
         raise KeyError(name)
+
+    @property
+    def missing_roles(self) -> tuple[str, ...]:
+        """The roles of Ansible Galaxy that playbooks use and that could not be had."""
+        return tuple(name for name, folder in self.roles.items() if not folder)
 
     @property
     def front_end(self) -> NodeGroup:

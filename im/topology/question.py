@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from im.topology.document import Document, Float, Map, as_map
-from im.topology.functions import Scope
+from im.topology.functions import LIVE, Scope
 from im.topology.nodes import requirement_items, short_name
 from im.topology.syntax import call, descend, is_function
 from im.topology.types import SECTIONS, TypeDefinition, Types
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TOPOLOGY: Final = "topology_template"
 _ANY_SIZE: Final = "1 MB"
 """For tosca-parser, which wants the size of a volume that exists, too."""
+
+_EVERYWHERE: Final = "tosca_id"
+"""An attribute that all nodes have: it stands for ours, of which TOSCA knows some as one text and others not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,10 @@ class _Plain:
             if is_function(value) and "get_input" in value:
                 name, *path = call(value)[1]
                 return self.value(descend(self._inputs.get(str(name)), path))
+            if is_function(value) and "get_attribute" in value:
+                node, member, *_ = *call(value)[1], "", ""
+                if member in LIVE:
+                    return {"get_attribute": [node, _EVERYWHERE]}
             return {
                 key: {"type": item} if key == "entry_schema" and isinstance(item, str) else self.value(item)
                 for key, item in value.items()

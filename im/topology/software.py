@@ -85,7 +85,6 @@ class _Reader:
                 message = f"'{node.name}' (a {node.type}) is on no machine, so that its operations do not run"
                 self._world.findings.warning(node.mark, "ignored", message)
             return None
-        self._warn_of_galaxy(node)
         return Software(
             node.name, node.type, machine, max(self._levels[node.name], 0), operations, self._provides(node), node.mark
         )
@@ -167,28 +166,6 @@ class _Reader:
                         operations.key_mark(name), "unknown-operation", f"{what} has no operation '{name}'", hint
                     )
 
-    def _warn_of_galaxy(self, node: NodeTemplate) -> None:
-        for name, body in node.artifacts.items():
-            content = as_map(body)
-            kind = str(content.get("type", ""))
-            if not kind.startswith("tosca.artifacts.AnsibleGalaxy") or self._ships(node, str(content.get("file"))):
-                continue
-            message = f"'{node.name}' uses '{content.get('file')}' of Ansible Galaxy, which is not fetched"
-            hint = f"put it beside the playbook, as roles/{role_name(str(content.get('file')))}"
-            self._world.findings.warning(node.artifacts.key_mark(name), "galaxy", message, hint)
-
-    def _ships(self, node: NodeTemplate, artifact: str) -> bool:
-        """Tell whether a role lies beside a playbook of the node: it comes along with that."""
-        role = role_name(artifact)
-        for _, body in self._own_operations(node):
-            reference, file = _reference(body["implementation"], body.value_mark("implementation"), node)
-            if kind_of(reference) == "playbook" and role:
-                beside = f"{reference.rpartition('/')[0]}/roles/{role}/tasks/main.yml".lstrip("/")
-                found = PurePosixPath(self._locate(beside, file).path)
-                if found.parts[-4:-2] == ("roles", role):
-                    return True
-        return False
-
     def _provides(self, node: NodeTemplate) -> dict[str, dict[str, object]]:
         return {
             capability.name: {
@@ -197,11 +174,6 @@ class _Reader:
             for capability in node.capabilities.values()
             if self._world.types.derives("capability", capability.type, OFFER)
         }
-
-
-def role_name(artifact: str) -> str:
-    """Return the name by which playbooks use a role of Ansible Galaxy: ``owner.role,version``, ``URL,version|name``."""
-    return (artifact.rpartition("|")[2] if "|" in artifact else artifact.partition(",")[0]).strip()
 
 
 def _reference(implementation: object, mark: Mark, node: NodeTemplate) -> tuple[str, str]:

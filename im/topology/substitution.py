@@ -92,8 +92,8 @@ def _chosen(topology: Map, known: list[Substitute], types: Types, findings: Find
         fits = [one for one in known if types.name("node", one.kind) == kind]
         if not fits and wants:
             fits = [one for one in known if types.derives("node", one.kind, kind)]
-        if fits:
-            chosen[str(name)] = fits[0]
+        if fits and isinstance(name, str):
+            chosen[name] = fits[0]
         elif wants and types.find("node", kind) is not None:
             kinds = ", ".join(one.kind for one in known) or "none"
             message = f"no imported template substitutes '{name}' (a {kind})"
@@ -114,15 +114,16 @@ class _Exchange:
         self._node = as_map(self._nodes[name])
         self._mark = self._nodes.key_mark(name)
         self._inner = as_map(substitute.topology.get("node_templates"))
-        self._names = {str(inner): f"{name}_{inner}" for inner in self._inner}
+        self._names = {inner: f"{name}_{inner}" for inner in self._inner if isinstance(inner, str)}
 
     def made(self) -> Map:
         """Return the topology with the node exchanged."""
         nodes = Map(self._nodes.file, self._nodes.place)
         for name, body in self._nodes.items():
             if name == self._name:
-                for inner, own in self._names.items():
-                    nodes.put(own, self._inner_node(inner), self._inner.spot(inner))
+                for inner, content in self._inner.items():
+                    body_within = self._inner_node(str(inner), content)
+                    nodes.put(self._names.get(inner, inner), body_within, self._inner.spot(inner))
             else:
                 nodes.put(name, self._outer(body), self._nodes.spot(name))
         self._check_left_out()
@@ -138,9 +139,9 @@ class _Exchange:
                 message = f"'{key}' of '{self._name}' are left out: it is substituted"
                 self._findings.warning(self._node.key_mark(key), "ignored", message, "say it in its substitute")
 
-    def _inner_node(self, name: str) -> object:
+    def _inner_node(self, name: str, content: object) -> object:
         """Return a node of the substitute in the words of the template, with the requirements that come to it."""
-        body = rewritten(self._inner[name], self._inner_call)
+        body = rewritten(content, self._inner_call)
         if not isinstance(body, Map):
             return body
         wanted = Seq(body.file, body.place)
@@ -149,7 +150,7 @@ class _Exchange:
             wanted.places.append(wanted.place)
         for requirement, assignment, holder in _pairs(self._node.get("requirements")):
             target, inner = self._substitute.mapped("requirements", requirement)
-            if not target and name == next(iter(self._names)):
+            if not target and name == next(iter(self._names), ""):
                 message = f"the requirement '{requirement}' of '{self._name}' is mapped to no node of its substitute"
                 self._findings.error(holder.key_mark(requirement), "requirement", message)
             if target == name:

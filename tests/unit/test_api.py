@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-from im.api import begin
+from im.api import LocalManager, begin
+from im.config import Settings
+from im.errors import InputError
+from im.topology.model import Topology
 
 ENDS = """
 import threading
@@ -30,3 +33,14 @@ def test_its_failure_is_its_result():
 
 def test_a_client_that_ends_does_not_wait_for_it():
     assert subprocess.run([sys.executable, "-c", ENDS], timeout=30, check=False).returncode == 0
+
+
+def test_a_template_whose_playbooks_lack_roles_makes_no_machine(tmp_path):
+    topology = Topology(roles={"owner.nfs": "", "owner.slurm": "/there"})
+    with LocalManager(Settings(home=tmp_path / "home")) as im:
+        with pytest.raises(
+            InputError, match=r"lab: its playbooks use roles that cannot be had: owner\.nfs \(the"
+        ) as told:
+            im.deploy("lab", "nowhere", topology)
+        assert "--until provisioned" in told.value.hint
+        assert im.infrastructures() == ()

@@ -63,6 +63,19 @@ def test_an_edited_script_of_the_template_changes_the_digest(cluster, topology, 
     assert digest(cluster, topology(software("s", script))) != before
 
 
+def test_an_edited_role_of_the_template_changes_the_digest(cluster, topology, tmp_path):
+    (tmp_path / "tasks").mkdir()
+    with_role = replace(topology(), roles={"owner.nfs": str(tmp_path), "owner.none": ""})
+    before = digest(cluster, with_role)
+    (tmp_path / "tasks" / "main.yml").write_text("[]")
+    assert digest(cluster, with_role) != before
+
+
+def test_a_file_of_the_template_that_is_gone_is_named(cluster, topology):
+    with pytest.raises(ContextualizationError, match="/gone: cannot be read"):
+        digest(cluster, replace(topology(), roles={"owner.nfs": "/gone"}))
+
+
 def test_files_count_by_name_and_content_below_what_was_given(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder / "role" / "tasks").mkdir(parents=True)

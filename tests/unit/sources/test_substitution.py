@@ -164,6 +164,18 @@ def test_what_does_not_fit_is_said(read, old, new, code, message):
     assert message is None or message in {finding.message for finding in errors}
 
 
+@pytest.mark.parametrize(
+    ("main", "substitute"),
+    [
+        (MAIN, SUBSTITUTE.replace("  outputs:", "    null: { type: tosca.nodes.Root }\n  outputs:")),
+        (MAIN.replace("    db:", "    null:"), SUBSTITUTE),
+    ],
+)
+def test_a_node_whose_name_is_no_text_is_said_on_either_side(read, main, substitute):
+    with pytest.raises(TemplateError, match="the name of a node must be a text, not None"):
+        read(main, substitute)
+
+
 def test_a_requirement_that_no_mapping_takes_is_an_error(read):
     with pytest.raises(TemplateError, match="the requirement 'backup' of 'db' is mapped to no node of its substitute"):
         read(substitute=SUBSTITUTE.replace("    requirements: { backup: [ engine, dependency ] }\n", ""))

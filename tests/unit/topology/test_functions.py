@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from im.topology.functions import evaluate
+from im.topology.functions import LIVE, evaluate
 from im.topology.model import Output
 
 ATTRIBUTES = {
@@ -110,3 +110,18 @@ def test_functions_that_double_each_other_are_stopped(findings):
         f"topology_template:\n  node_templates:\n    n:\n      type: my.Node\n      properties:\n{properties}\n"
     )
     assert any(" too-deep: " in line for line in findings(text))
+
+
+@pytest.mark.parametrize("attribute", LIVE)
+def test_every_attribute_of_a_machine_may_be_asked_of_a_normative_one(deploy, attribute):
+    text = f"""
+    topology_template:
+      node_templates:
+        server: {{ type: tosca.nodes.Compute }}
+      outputs:
+        all: {{ value: {{ get_attribute: [ server, {attribute} ] }} }}
+        first: {{ value: {{ get_attribute: [ server, {attribute}, 0 ] }} }}
+    """
+    topology = deploy(text)
+    assert topology.warnings == ()
+    assert [one.value["get_attribute"][1:] for one in topology.outputs] == [[attribute], [attribute, 0]]
