@@ -119,7 +119,10 @@ class Web:
                 return Refused(f"'{address}' cannot be fetched: {_reason(error)}")
             if not isinstance(answer, str):
                 return answer
-            address = joined(address, answer)
+            target = joined(address, answer)
+            if address.lower().startswith("https:") and not target.lower().startswith("https:"):
+                return Refused(f"'{address}' redirects to what is not encrypted")
+            address = target
         return Refused(f"'{address}' redirects too often")
 
     def _ask(self, url: SplitResult, deadline: float) -> bytes | Refused | str:
