@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from im.topology.model import MANY
+
 if TYPE_CHECKING:
     from im.topology.model import Network, NodeGroup, Port, Software, Topology
 
@@ -18,7 +20,8 @@ def outline(topology: Topology) -> list[str]:
         lines += [f"{group.name}: {_kind(group)}", *(f"  {name:<9} {text}" for name, text in _rows(group, networks))]
         hosted = [software for software in topology.software if software.host == group.name]
         lines += [f"  {'runs' if first else '':<9} {_software(each)}" for first, each in _firsts(hosted)]
-    return lines
+    roles = ", ".join(name if folder else f"{name} (missing)" for name, folder in topology.roles.items())
+    return [*lines, f"roles: {roles}"] if roles else lines
 
 
 def summary(group: NodeGroup) -> tuple[str, ...]:
@@ -34,10 +37,20 @@ def _firsts(items: list[Software]) -> Iterator[tuple[bool, Software]]:
 
 def _kind(group: NodeGroup) -> str:
     words = ["front-end"] if group.front_end else []
-    words.append("1 machine" if group.count == 1 else f"{group.count} machines")
+    words.append(_number(group.count, "machine") + _limits(group))
     words += ["public"] if group.public else []
     words += ["works"] if group.works else []
     return f"{', '.join(words)} ({group.type})"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _limits(group: NodeGroup) -> str:
+    """The limits that a template gives, but for those that leave no choice."""
+    is_limited = group.max_count not in (MANY, group.min_count)
+    return f" ({group.min_count} to {group.max_count})" if is_limited else ""
 
 
 def _rows(group: NodeGroup, networks: Mapping[str, Network]) -> Iterator[tuple[str, str]]:
@@ -61,10 +74,10 @@ def _size(group: NodeGroup) -> str:
     hardware = group.hardware
     if hardware.flavor:
         return f"flavor {hardware.flavor}"
-    wanted = [f"{hardware.cpus} CPUs"]
+    wanted = [_number(hardware.cpus, "CPU")]
     wanted += [f"{_bytes(hardware.memory)} memory"] if hardware.memory else []
     wanted += [f"{_bytes(hardware.disk)} disk"] if hardware.disk else []
-    wanted += [f"{hardware.gpus} GPUs"] if hardware.gpus else []
+    wanted += [_number(hardware.gpus, "GPU")] if hardware.gpus else []
     return ", ".join(wanted)
 
 

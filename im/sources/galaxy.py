@@ -23,8 +23,6 @@ from im.topology.galaxy import FoundRole, WantedRole, needed_role
 PREFIX: Final = "galaxy"
 """What the import map knows roles of Galaxy by: ``galaxy/OWNER.NAME``."""
 SERVER: Final = "https://galaxy.ansible.com"
-_ARCHIVE_HOSTS: Final = ("github.com", "codeload.github.com")
-"""Where the archives of what Galaxy itself lists are."""
 _OWNED: Final = re.compile(r"([\w.-]+)\.([\w-]+)", re.ASCII)
 _VERSION: Final = re.compile(r"[\w.+/-]*", re.ASCII)
 _ARCHIVES: Final = (".tar.gz", ".tgz", ".tar")
@@ -78,8 +76,8 @@ class Galaxy:
         if owned is None:
             return Refused(f"'{wanted.source}' is no role of Ansible Galaxy", "OWNER.NAME,VERSION")
         if self._web.refused(self._server) is not None:
-            hosts = ", ".join((str(urlsplit(self._server).hostname), *_ARCHIVE_HOSTS))
-            hint = f"map {PREFIX}/{wanted.source} to its folder (import_map), or allow the hosts {hosts} (import_hosts)"
+            host = urlsplit(self._server).hostname
+            hint = f"map {PREFIX}/{wanted.source} to its folder (import_map), or allow the host {host} (import_hosts)"
             return Refused("Ansible Galaxy is not asked", hint)
         roles = self._results(f"/api/v1/roles/?owner__username={quote(owned[1])}&name={quote(owned[2])}")
         if isinstance(roles, Refused):

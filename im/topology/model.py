@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
+MANY: Final = 1_000_000
+"""More machines than there will be: what a group may have without limits of its own."""
 Placement = Literal["", "affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
 
 
@@ -111,7 +113,7 @@ class NodeGroup:
     type: str = "tosca.nodes.Compute"
     count: int = 1
     min_count: int = 0
-    max_count: int = 1_000_000
+    max_count: int = MANY
     hardware: Hardware = Hardware()
     os: OperatingSystem = OperatingSystem()
     networks: tuple[str, ...] = ()

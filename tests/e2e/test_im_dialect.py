@@ -122,8 +122,8 @@ def test_the_role_of_galaxy_ran_on_the_server_with_the_inputs_of_the_template(ma
 def test_operations_of_the_relationship_ran_at_their_ends_before_and_after_configure(made):
     server = made.nodes.cluster.node("greetserver")
     announced, greeted = made.nodes.on("greetserver", f"cat {WRITTEN}").splitlines()
-    assert (announced, greeted) == ("announced guest", made.outputs["greeting"])
-    assert made.nodes.on("guest", "cat /etc/guest.order").splitlines() == [
+    assert (announced, greeted) == ("announced guest-1", made.outputs["greeting"])
+    assert made.nodes.on("guest-1", "cat /etc/guest.order").splitlines() == [
         "created",
         "configured",
         f"joined {server.private_address}: {made.outputs['greeting']}",
@@ -138,7 +138,7 @@ def test_nothing_of_the_template_ran_on_this_machine(made):
 def test_the_same_deploy_again_has_nothing_to_do(made):
     with LocalManager(made.nodes.settings) as im:
         assert im.deploy("dialect", "local", made.topology).state == "ready"
-    assert len(made.nodes.on("guest", "cat /etc/guest.order").splitlines()) == 3
+    assert len(made.nodes.on("guest-1", "cat /etc/guest.order").splitlines()) == 3
 
 
 def test_where_the_role_cannot_be_had_no_machine_is_made(new_home):

@@ -140,7 +140,7 @@ def test_a_role_beside_the_playbook_is_taken_before_any_other(read, tmp_path, si
 def test_without_an_allowed_host_nothing_is_asked_and_the_ways_out_are_named(read, site):
     topology = read("owner.nfs", hosts=())
     assert [str(one) for one in topology.warnings] == [
-        "t.yaml:10:20: warning galaxy: the role 'owner.nfs' of 'tool' cannot be had: Ansible Galaxy is not asked (map galaxy/owner.nfs to its folder (import_map), or allow the hosts 127.0.0.1, github.com, codeload.github.com (import_hosts))"
+        "t.yaml:10:20: warning galaxy: the role 'owner.nfs' of 'tool' cannot be had: Ansible Galaxy is not asked (map galaxy/owner.nfs to its folder (import_map), or allow the host 127.0.0.1 (import_hosts))"
     ]
     assert site.asked == []
 

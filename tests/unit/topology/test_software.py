@@ -177,7 +177,7 @@ topology_template:
 
 def test_a_role_of_galaxy_is_said_to_be_missing(findings):
     assert findings(GALAXY, files=FILES) == [
-        "t.yaml:10:20: warning galaxy: the role 'owner.nfs' of 'tool' cannot be had: Ansible Galaxy is not asked (map galaxy/owner.nfs to its folder (import_map), or allow the hosts galaxy.ansible.com, github.com, codeload.github.com (import_hosts))"
+        "t.yaml:10:20: warning galaxy: the role 'owner.nfs' of 'tool' cannot be had: Ansible Galaxy is not asked (map galaxy/owner.nfs to its folder (import_map), or allow the host galaxy.ansible.com (import_hosts))"
     ]
 
 
