@@ -106,7 +106,7 @@ def test_a_container_that_wants_more_memory_than_it_has_ends_and_is_counted(ann)
 
 
 def test_what_a_container_used_is_recorded(ann):
-    work = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; dd if=/dev/zero of=/tmp/f bs=1M count=20 conv=fsync"
+    work = "i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done; dd if=/dev/zero of=/tmp/f bs=1M count=20 conv=fsync"
     assert ann.do(f"im-batch run --name worker $I sh -c '{work}'")[0] == 0
     record = ann.record("worker")
     assert record["cpu_seconds"] > 0.3

@@ -14,6 +14,8 @@ pytestmark = pytest.mark.e2e_local
 PROGRAM = """#!/bin/sh
 echo "$1 on $(hostname)"
 echo "$1" > result
+mkdir -p {home}/sweeps/nodes && touch {home}/sweeps/nodes/$(hostname)
+until [ -e {home}/sweeps/nodes/worker-1 ] && [ -e {home}/sweeps/nodes/worker-2 ]; do sleep 0.05; done
 [ ! -e {home}/sweeps/hold ] || sleep 300
 [ "$1" != 7 ] || [ -e {home}/sweeps/mended ] || exit 9
 """
@@ -27,7 +29,7 @@ def place(request):
 
 @pytest.fixture
 def inputs(tmp_path, place):
-    """Forty points, and a program that fails at one of them."""
+    """Forty points, and a program that fails at one of them and waits until both workers have begun."""
     files = tmp_path / "files"
     files.mkdir()
     program = files / "run.sh"
