@@ -1,9 +1,9 @@
 """`im_client deploy --until provisioned` through OCCI against the same through the OpenStack provider, on one cloud.
 
 The same template on the same existing network; both run as processes of their own, interleaved, and their requests are
-counted and timed by the same hook. ``python benchmarks/occi.py CLOUD IMAGE FLAVOR [WORKERS…]``: CLOUD of
-``clouds.yaml`` has an OCCI endpoint in its catalogue, and servers without a zone go to a cheap one. The first pair of
-each size is warm-up and not counted.
+counted and timed by the same hook. ``python benchmarks/occi.py CLOUD IMAGE FLAVOR [WORKERS[:PAIRS]…]``: CLOUD of
+``clouds.yaml`` has an OCCI endpoint in its catalogue, and servers without a zone go to a cheap one. A pair of 1+1 is
+made and deleted before, and not counted.
 """
 
 from __future__ import annotations
@@ -38,32 +38,37 @@ def configure(cloud: str, home: Path) -> None:
     (home / "config.toml").write_text(f"[occi.bench]\n{lines}parallel = {PARALLEL}\n")
 
 
-def compare(cloud: str, file: Path, home: Path, workers: int) -> None:
-    """Print what both cost at one size; the one that begins changes from pair to pair."""
-    clouds = {"openstack": f"openstack:{cloud}", "occi": "occi:bench"}
-    steps = ("create", "delete")
-    ratios: dict[str, list[float]] = {step: [] for step in steps}
-    last: dict[tuple[str, str], Calls] = {}
-    for pair in range(PAIRS + 1):
-        seconds: dict[tuple[str, str], float] = {}
-        for provider in sorted(clouds, reverse=bool(pair % 2)):
+class Bench:
+    """One template, on one cloud by its two ways."""
+
+    def __init__(self, cloud: str, file: Path, home: Path) -> None:
+        self.clouds = {"openstack": f"openstack:{cloud}", "occi": "occi:bench"}
+        self.file = file
+        self.home = home
+
+    def pair(self, workers: int, *, occi_first: bool) -> tuple[dict[str, float], dict[str, Calls]]:
+        """Create and delete twice; return seconds and requests of each role."""
+        seconds: dict[str, float] = {}
+        calls: dict[str, Calls] = {}
+        for provider in sorted(self.clouds, reverse=not occi_first):
             name = f"bench-{provider}-{os.getpid()}"
-            where = ["--cloud", clouds[provider], "--until", "provisioned", "--input", f"workers={workers}"]
-            words = {
-                "create": ["deploy", str(file), "--name", name, *where],
-                "delete": ["delete", name, "--yes"],
-            }
-            for step in steps:
-                seconds[provider, step], last[provider, step] = timed(__file__, ["measured", *words[step]], home)
-        shown = ", ".join(f"{provider} {step} {took:.1f} s" for (provider, step), took in sorted(seconds.items()))
-        print(f"1+{workers}, pair {pair}: {shown}", flush=True)
-        if pair:
-            for step in steps:
-                ratios[step].append(seconds["occi", step] / seconds["openstack", step])
-    for (provider, step), calls in sorted(last.items()):
-        tell(f"{provider} {step}", calls)
-    for step, found in ratios.items():
-        tell_ratios(f"1+{workers} {step}: occi / openstack", found)
+            where = ["--cloud", self.clouds[provider], "--until", "provisioned", "--input", f"workers={workers}"]
+            words = {"create": ["deploy", str(self.file), "--name", name, *where], "delete": ["delete", name, "--yes"]}
+            for step, said in words.items():
+                role = f"{provider} {step}"
+                seconds[role], calls[role] = timed(__file__, ["measured", *said], self.home)
+        shown = ", ".join(f"{role} {took:.1f} s" for role, took in sorted(seconds.items()))
+        print(f"1+{workers}: {shown}; load {os.getloadavg()[0]:.1f}", flush=True)
+        return seconds, calls
+
+    def compare(self, workers: int, pairs: int) -> None:
+        """Print what both cost at one size; the one that begins changes from pair to pair."""
+        found = [self.pair(workers, occi_first=bool(number % 2)) for number in range(pairs)]
+        for role, calls in sorted(found[-1][1].items()):
+            tell(role, calls)
+        for step in ("create", "delete"):
+            ratios = [seconds[f"occi {step}"] / seconds[f"openstack {step}"] for seconds, _ in found]
+            tell_ratios(f"1+{workers} {step}: occi / openstack", ratios)
 
 
 def main(cloud: str, image: str, flavor: str, *sizes: str) -> None:
@@ -73,8 +78,11 @@ def main(cloud: str, image: str, flavor: str, *sizes: str) -> None:
         configure(cloud, home)
         file = home / "bench.yaml"
         file.write_text(template(private="network_name: private", image=image, flavor=flavor))
+        bench = Bench(cloud, file, home)
+        bench.pair(1, occi_first=True)
         for size in sizes or ("8",):
-            compare(cloud, file, home, int(size))
+            workers, _, pairs = size.partition(":")
+            bench.compare(int(workers), int(pairs or PAIRS))
 
 
 if __name__ == "__main__":
