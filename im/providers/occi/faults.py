@@ -11,6 +11,7 @@ from im.errors import NoCapacity, NotPermitted, ProviderError, ProviderUnavailab
 from im.providers.occi.grammar import shorten
 
 LONGEST_WORDS = 300
+_STATE = re.compile(r"status must be|current status is", re.IGNORECASE)
 _QUOTA = re.compile(r"quota|exceed|insufficient|not enough|capacity|too many", re.IGNORECASE)
 
 
@@ -31,6 +32,8 @@ def fault(status: int, words: str, where: str) -> ProviderError:
     said = words or f"HTTP {status}"
     if status == 403 and _QUOTA.search(words):
         return NoCapacity(said, where=where, hint="ask for less, or ask the site for a larger quota")
+    if status == 400 and _STATE.search(words):  # cinder behind nova says a conflict like this
+        status = 409
     if status in _MEANING:
         kind, prefix, hint = _MEANING[status]
         return kind(prefix + said, where=where, hint=hint)

@@ -14,7 +14,6 @@ from im.providers.occi.model import SOURCE, STORAGE, STORAGE_LINK, TARGET, TITLE
 from im.topology.model import Volume
 
 SIZE = "occi.storage.size"
-STATE = "occi.storage.state"
 GIB = 1 << 30
 
 
@@ -88,8 +87,10 @@ class Volumes:
         link = Resource(STORAGE_LINK, attributes={SOURCE: server.location, TARGET: location})
         try:
             self._client.create(link)
-        except Conflict:  # the volume is not ready yet
-            return False
+        except Conflict:
+            if volume.existing:
+                raise
+            return False  # it is still being made
         return True
 
     def _location(self, spec: NodeSpec, volume: Volume, known: Sequence[Resource]) -> str:

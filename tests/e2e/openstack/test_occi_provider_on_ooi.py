@@ -12,11 +12,14 @@ import pytest
 from ooi_site import Ooi, connect
 
 from im.config import Settings
+from im.errors import NotPermitted
 from im.plan.model import NodeSpec
 from im.providers.base import Environment
 from im.providers.contract import ProviderContract, all_are, ignore, make_identity
 from im.providers.occi import OcciProvider
+from im.providers.occi.client import Client
 from im.providers.occi.marks import network_mark
+from im.providers.occi.model import COMPUTE, COMPUTE_ACTION, NETWORK, Resource
 from im.topology.model import Network, Volume
 
 pytestmark = [pytest.mark.e2e_openstack, pytest.mark.long]
@@ -107,6 +110,37 @@ def deployed(shared_provider, image, flavor) -> Iterator[Deployed]:
     deployed.end()
 
 
+# logging in
+
+
+def test_an_application_credential_of_the_sites_keystone_logs_in(ooi, monkeypatch):
+    connection = ooi.connection
+    user = connection.current_user_id
+    credential = connection.identity.create_application_credential(user, f"tier-{secrets.token_hex(3)}")
+    try:
+        monkeypatch.setenv("TIER_SECRET", credential.secret)
+        changes = {"auth": "application-credential", "credential": credential.id, "secret_env": "TIER_SECRET"}
+        assert Client(ooi.site.model_copy(update=changes), "occi:ooi").listing(NETWORK)
+    finally:
+        connection.identity.delete_application_credential(user, credential.id)
+
+
+def test_a_token_of_the_sites_keystone_logs_in(ooi, monkeypatch):
+    monkeypatch.setenv("TIER_TOKEN", ooi.connection.auth_token)
+    site = ooi.site.model_copy(update={"auth": "token", "secret_env": "TIER_TOKEN"})
+    assert Client(site, "occi:ooi").listing(NETWORK)
+
+
+def test_a_wrong_password_is_told_in_words(ooi, monkeypatch):
+    monkeypatch.setenv("TIER_SECRET", "wr0ng-w0rd")
+    with pytest.raises(NotPermitted, match="does not accept the login") as caught:
+        Client(ooi.site.model_copy(update={"secret_env": "TIER_SECRET"}), "occi:ooi").discover()
+    assert "wr0ng-w0rd" not in str(caught.value)
+
+
+# what becomes of a server
+
+
 def test_user_data_reaches_nova(ooi, deployed):
     deployed.start()
     server = ooi.connection.compute.get_server(ooi.servers(deployed.infrastructure)["worker-1"].id)
@@ -114,6 +148,22 @@ def test_user_data_reaches_nova(ooi, deployed):
     admin = ooi.connection.__class__(cloud="stack-admin")
     stored = admin.compute.get_server(server.id).user_data
     assert base64.b64decode(stored).decode().startswith("#cloud-config")
+
+
+def test_a_restart_is_novas_reboot(ooi, deployed):
+    client = Client(ooi.site, "occi:ooi")
+    id_ = deployed.start()
+    client.act(client.place(COMPUTE, id_), f"{COMPUTE_ACTION}restart")
+    assert "reboot" in {one.action for one in ooi.connection.compute.server_actions(id_)}
+    deployed.settle(all_are("active"))
+
+
+def test_an_update_is_novas_resize(ooi, deployed, shared_provider):
+    client = Client(ooi.site, "occi:ooi")
+    id_ = deployed.start()
+    tiny = next(one.id for one in shared_provider.catalog().flavors if one.name == "m1.tiny")
+    client.update(client.place(COMPUTE, id_), Resource("", mixins=(tiny,)))
+    assert "resize" in {one.action for one in ooi.connection.compute.server_actions(id_)}
 
 
 def test_a_public_address_is_neutrons_and_goes_with_its_server(ooi, deployed):

@@ -141,6 +141,11 @@ def test_several_are_shown_at_once_and_the_missing_left_out(site):
         (Answer(403, TEXT, b"Quota exceeded for instances: Requested 1, but already used 10"), NoCapacity, "Quota"),
         (Answer(403, TEXT, b"Policy doesn't allow it"), NotPermitted, "Policy doesn't allow it"),
         (Answer(409, TEXT, b"Cannot 'stop' instance while it is in vm_state building"), faults.Conflict, "vm_state"),
+        (
+            Answer(400, TEXT, b"status must be available, but the current status is creating"),
+            faults.Conflict,
+            "creating",
+        ),
         (Answer(413, TEXT, b"Request too large"), NoCapacity, "too large"),
         (Answer(429, TEXT, b"Slow down"), ProviderUnavailable, "Slow down"),
         (Answer(500, JSON, b'{"computeFault": {"message": "Broken", "code": 500}}'), faults.Unanswered, "Broken"),

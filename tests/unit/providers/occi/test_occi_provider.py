@@ -504,6 +504,32 @@ def test_volumes_are_made_linked_listed_and_released(toy):
     assert volume.id not in {thing.id for thing in toy.things.values()}
 
 
+CREATING = Answer(400, TEXT, b"Invalid volume: status must be available, but the current status is creating.")
+
+
+def test_a_volume_that_is_still_being_made_is_linked_later(toy):
+    provider = make(toy)
+    spec = replace(SPEC, volumes=(Volume("data", size=GIB),))
+    provider.create([spec])
+    refusals = iter([CREATING])
+    link = f"POST {toy.manner.paths['storagelink']}"
+    toy.before.append(lambda request: next(refusals, None) if request.line == link else None)
+    assert provider.attach([spec]) is False
+    assert provider.attach([spec]) is True
+    assert len([thing for thing in toy.things.values() if thing.kind == "storage"]) == 1
+
+
+def test_a_volume_of_the_site_that_is_in_use_is_told_in_the_sites_words(toy):
+    toy.things["storage/s9"] = Thing("storage", "s9", {"occi.core.title": "results"}, [])
+    provider = make(toy)
+    spec = replace(SPEC, volumes=(Volume("data", existing="results"),))
+    provider.create([spec])
+    used = Answer(400, TEXT, b"Invalid volume: status must be available, but the current status is in-use.")
+    toy.before.append(lambda request: used if "storagelink" in request.path else None)
+    with pytest.raises(ProviderUnavailable, match="current status is in-use"):
+        provider.attach([spec])
+
+
 def test_a_volume_of_the_site_is_linked_and_stays(toy):
     toy.things["storage/s9"] = Thing("storage", "s9", {"occi.core.title": "results"}, [])
     provider = make(toy)
