@@ -13,7 +13,6 @@ from im.providers.occi.faults import Missing
 from im.providers.occi.instances import ADDRESS, addresses_of, is_floating
 from im.providers.occi.marks import NetworkMark, network_mark
 from im.providers.occi.model import (
-    COMPUTE,
     IP_NETWORK,
     IP_RESERVATION,
     NETWORK,
@@ -42,6 +41,7 @@ class Networks:
         self._prepared: dict[str, Mapping[str, str]] = {}
         self._default_at = ""
         self._reservations: dict[str, str] = {}
+        self._unreturned: set[str] = set()
 
     def offered(self) -> tuple[CloudNetwork, ...]:
         """Return the networks that are not ours."""
@@ -74,19 +74,11 @@ class Networks:
         return {mark.infrastructure for one in self._listing() if (mark := network_mark(one.title))}
 
     def release(self, infrastructure: str) -> tuple[str, ...]:
-        """Delete the networks of an infrastructure; returns a line for each that is still there."""
-        if not self._make:
-            return ()
-        lines = []
-        for one in self._listing():
-            mark = network_mark(one.title)
-            if mark and mark.infrastructure == infrastructure:
-                try:
-                    self._client.delete(one.location)
-                except ProviderError as error:
-                    lines.append(f"network {mark.name}: {error.message}")
+        """Delete the networks of an infrastructure; returns a line for each thing that is still there."""
         self._prepared.pop(infrastructure, None)
-        return tuple(lines)
+        marked = ((network_mark(one.title), one.location) for one in (self._listing() if self._make else ()))
+        ours = {f"network {mark.name}": at for mark, at in marked if mark and mark.infrastructure == infrastructure}
+        return (*self._return_addresses(), *self._ended(ours))
 
     # public addresses
 
@@ -111,41 +103,50 @@ class Networks:
             self._client.delete(self._client.location_of(link))
             self._reservations.pop(server.id, None)
             if "/ipreservation/" in link.target:
-                self._client.delete(link.target)
+                self._unreturned.add(link.target)
+        self._return_addresses()
+
+    def _return_addresses(self) -> tuple[str, ...]:
+        """Give back the addresses that are linked no more; some sites do not believe that at once."""
+        return self._ended({f"public address {place.rpartition('/')[2]}": place for place in tuple(self._unreturned)})
+
+    def _ended(self, places: Mapping[str, str]) -> tuple[str, ...]:
+        """Delete things by their names; returns a line for each that is still there."""
+        lines = []
+        for name, place in places.items():
+            try:
+                self._client.delete(place)
+                self._unreturned.discard(place)
+            except ProviderError as error:
+                lines.append(f"{name}: {error.message}")
+        return tuple(lines)
 
     def _reserved(self, server: Resource, pools: Sequence[str]) -> str:
         """Reserve an address and link it. After a lost answer the same one is linked, never a second one reserved."""
         if server.id not in self._reservations:
             made = self._client.create(Resource(IP_RESERVATION, mixins=tuple(pools)))
             self._reservations[server.id] = made.location
-        elif address := self._linked_before(self._reservations[server.id]):
-            return address
-        try:
-            address = self._linked(server, self._reservations[server.id], ())
-        except ProviderUnavailable:
-            raise
-        except ProviderError:
-            self._client.delete(self._reservations.pop(server.id))
-            raise
-        return address or self._shown(self._reservations[server.id], IP_RESERVATION, RESERVED)
+        place = self._reservations[server.id]
+        shown = self._client.show(place, IP_RESERVATION) or Resource(IP_RESERVATION)
+        if shown.attributes.get(USED) is not True:
+            try:
+                self._link(server, place, ())
+            except ProviderUnavailable:
+                raise
+            except ProviderError:
+                self._client.delete(self._reservations.pop(server.id))
+                raise
+        return str(shown.attributes.get(RESERVED, ""))
 
-    def _linked_before(self, reservation: str) -> str:
-        """The reserved address, if it is in use."""
-        shown = self._client.show(reservation, IP_RESERVATION)
-        return str(shown.attributes.get(RESERVED, "")) if shown and shown.attributes.get(USED) is True else ""
+    def _linked(self, server: Resource, target: str, pools: Sequence[str]) -> str:
+        """Link a server to a network that gives it an address of its own choice."""
+        link = self._link(server, target, pools)
+        shown = self._client.show(link.location, NETWORK_INTERFACE)
+        return str(shown.attributes.get(ADDRESS, "")) if shown else ""
 
-    def _linked(self, server: Resource, target: str, mixins: Sequence[str]) -> str:
+    def _link(self, server: Resource, target: str, mixins: Sequence[str]) -> Resource:
         attributes = {SOURCE: server.location, TARGET: target}
-        link = self._client.create(Resource(NETWORK_INTERFACE, mixins=tuple(mixins), attributes=attributes))
-        address = str(link.attributes.get(ADDRESS, "")) or self._shown(link.location, NETWORK_INTERFACE, ADDRESS)
-        if address:
-            return address
-        again = self._client.show(server.location, COMPUTE)
-        return addresses_of(again, self._client.site.dialect).public if again else ""
-
-    def _shown(self, location: str, kind: str, attribute: str) -> str:
-        shown = self._client.show(location, kind)
-        return str(shown.attributes.get(attribute, "")) if shown else ""
+        return self._client.create(Resource(NETWORK_INTERFACE, mixins=tuple(mixins), attributes=attributes))
 
     # inside
 

@@ -102,8 +102,9 @@ class OcciProvider:
 
     def publish(self, id: str) -> str:  # noqa: A002
         """Give this server a public address."""
+        known = self._memory.settled(id)
         self._memory.touch(id)
-        server = self._client.show(self._client.place(COMPUTE, id), COMPUTE)
+        server = known or self._client.show(self._client.place(COMPUTE, id), COMPUTE)
         return self._networks.publish(server) if server else ""
 
     def attach(self, specs: Sequence[NodeSpec]) -> bool:

@@ -383,6 +383,20 @@ def test_another_process_finds_and_ends_everything(toy):
 # addresses, networks, volumes
 
 
+def test_a_server_that_was_just_seen_is_not_looked_at_again_to_give_it_an_address(toy):
+    provider = make(toy)
+    (made,) = provider.create([SPEC])
+    toy.servers()[0].state = "active"
+    provider.list()
+    toy.server.seen.clear()
+    assert provider.publish(made.id)
+    assert [line.split("/")[0] + line.split("/")[1] for line in toy.server.lines()] == [
+        "POST ipreservation",
+        "GET ipreservation",
+        "POST networklink",
+    ]
+
+
 @pytest.mark.parametrize("manner", ["ooi", "ooi-old", "rocci-2"], indirect=True)
 def test_a_public_address_is_given_once_and_given_back(toy):
     provider = make(toy)
@@ -394,6 +408,23 @@ def test_a_public_address_is_given_once_and_given_back(toy):
     (listed,) = provider.list()
     assert (listed.public_address, listed.private_address[:7]) == (address, "10.0.0.")
     provider.delete([made.id])
+    assert {thing.kind for thing in toy.things.values()} == {"network"}
+
+
+@pytest.mark.parametrize("manner", ["rocci-2"], indirect=True)
+def test_an_address_that_its_site_still_believes_in_use_is_given_back_at_the_end(toy):
+    provider = make(toy)
+    (made,) = provider.create([SPEC])
+    toy.servers()[0].state = "active"
+    provider.publish(made.id)
+    refusals = iter([Answer(409, TEXT, b"it has leases in use")] * 2)
+    end = "DELETE /ipreservation/"
+    toy.before.append(lambda request: next(refusals, None) if request.line.startswith(end) else None)
+    provider.delete([made.id])
+    assert toy.servers() == []
+    (line,) = provider.release("1a2b")
+    assert "it has leases in use" in line
+    assert provider.release("1a2b") == ()
     assert {thing.kind for thing in toy.things.values()} == {"network"}
 
 
