@@ -38,6 +38,13 @@ class NameFirst(click.Command):
 def container_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what says how a container runs."""
     options = (
+        click.option(
+            "--engine",
+            type=click.Choice(["udocker", "podman", "docker"]),
+            default="udocker",
+            show_default=True,
+            help="Container engine of the nodes.",
+        ),
         click.option("--name", "title", default="", help="Name of the container."),
         click.option("--env", "-e", "variables", multiple=True, metavar="K=V", help="Variable; repeat for more."),
         click.option(
@@ -62,6 +69,7 @@ def container_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def wanted(
+    engine: str,
     title: str,
     variables: tuple[str, ...],
     mounts: tuple[str, ...],
@@ -79,6 +87,7 @@ def wanted(
     return Container(
         image=image,
         command=words,
+        engine=engine,
         name=title,
         entrypoint=entrypoint,
         directory=workdir,

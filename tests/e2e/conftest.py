@@ -70,10 +70,23 @@ def subcluster(new_home) -> Iterator[SubCluster]:
 def batch_cluster(new_home) -> Iterator[SubCluster]:
     """A front-end and two working nodes with Slurm, and the users ann and ben on all of them."""
     with deployed(new_home, "bat", ["workers=2", "worker_cpus=2"], "slurm_cluster.yaml") as made:
-        for node in made.cluster.nodes:
-            made.on(node.name, "for u in ann:3001 ben:3002; do useradd -u ${u#*:} -U -M -s /bin/bash ${u%:*}; done")
-        made.on("frontend", "for u in ann ben; do mkdir -m 700 /home/$u && chown $u: /home/$u; done")
+        add_ann_and_ben(made)
         yield made
+
+
+@pytest.fixture(scope="session")
+def full_batch_cluster(new_home) -> Iterator[SubCluster]:
+    """A front-end with Slurm and its database, and a worker with Docker, Podman and udocker, for ann and ben."""
+    with deployed(new_home, "full", [], str(Path(__file__).parent / "templates" / "batch.yaml")) as made:
+        add_ann_and_ben(made)
+        yield made
+
+
+def add_ann_and_ben(made: SubCluster) -> None:
+    """Give two people accounts on all nodes."""
+    for node in made.cluster.nodes:
+        made.on(node.name, "for u in ann:3001 ben:3002; do useradd -u ${u#*:} -U -M -s /bin/bash ${u%:*}; done")
+    made.on("frontend", "for u in ann ben; do mkdir -m 700 /home/$u && chown $u: /home/$u; done")
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,3 +59,38 @@ class SubCluster:
             done = connection.run(cluster, node, ["sh", "-c", script], user="root")
             found += [f"{node.name}: {line}" for line in done.stdout.decode().splitlines()]
         return found
+
+
+class User:
+    """Somebody with an account, at a shell of the front-end."""
+
+    def __init__(self, cluster, name, image):
+        self.cluster, self.name, self.image = cluster, name, image
+
+    def do(self, script, node="frontend"):
+        """Run a script in the user's home; ``$I`` is the image. Return exit code, output and errors."""
+        line = ["su", "-", self.name, "-c", "bash -s"]
+        text = f"I={self.image}\n{script}\n".encode()
+        done = connection.run(self.cluster, self.cluster.node(node), line, user="root", stdin=text, timeout=180)
+        return done.status, done.stdout.decode(), done.stderr.decode()
+
+    def start(self, script, options=""):
+        """Submit a container whose script touches ``started`` when it runs; return its id."""
+        place = "rm -f here/started; mkdir -p here"
+        submit = f"im-batch submit {options} -v $HOME/here:/here -w /here $I sh -c '{script}'"
+        identifier = self.do(f"{place}; {submit}")[1].strip()
+        limit = time.monotonic() + 60
+        while self.do("ls here/started")[0]:
+            assert time.monotonic() < limit, "the container does not start"
+            time.sleep(0.2)
+        return identifier
+
+    def record(self, container):
+        """Return the record of a container, once there is one."""
+        limit = time.monotonic() + 30
+        while True:
+            found = json.loads(self.do(f"im-batch acct --json {container}")[1])
+            if found:
+                return found[-1]
+            assert time.monotonic() < limit, "no record was written"
+            time.sleep(0.3)

@@ -6,35 +6,11 @@ import json
 import time
 
 import pytest
+from subcluster import User
 
 from im.api import LocalManager
-from im.ssh import connection
 
 pytestmark = pytest.mark.e2e_local
-
-
-class User:
-    """Somebody with an account, at a shell of the front-end."""
-
-    def __init__(self, cluster, name, image):
-        self.cluster, self.name, self.image = cluster, name, image
-
-    def do(self, script, node="frontend"):
-        """Run a script in the user's home; ``$I`` is the image. Return exit code, output and errors."""
-        line = ["su", "-", self.name, "-c", "bash -s"]
-        text = f"I={self.image}\n{script}\n".encode()
-        done = connection.run(self.cluster, self.cluster.node(node), line, user="root", stdin=text, timeout=180)
-        return done.status, done.stdout.decode(), done.stderr.decode()
-
-    def record(self, container):
-        """Return the record of a container, once there is one."""
-        limit = time.monotonic() + 30
-        while True:
-            found = json.loads(self.do(f"im-batch acct --json {container}")[1])
-            if found:
-                return found[-1]
-            assert time.monotonic() < limit, "no record was written"
-            time.sleep(0.3)
 
 
 @pytest.fixture(scope="session")
@@ -118,34 +94,21 @@ def test_what_a_container_used_is_recorded(ann):
 WAITING = "touch started; sleep 300 & wait"
 
 
-def started(user, script, options=""):
-    """Submit a container that says when it runs; return its id."""
-    text = (
-        f"rm -f here/started; mkdir -p here; im-batch submit {options} -v $HOME/here:/here -w /here $I sh -c '{script}'"
-    )
-    identifier = user.do(text)[1].strip()
-    limit = time.monotonic() + 30
-    while user.do("ls here/started")[0]:
-        assert time.monotonic() < limit, "the container does not start"
-        time.sleep(0.2)
-    return identifier
-
-
 def test_stop_is_polite_at_first_and_the_program_may_end_as_it_likes(ann):
-    identifier = started(ann, f'trap "echo bye; exit 7" TERM; {WAITING}')
+    identifier = ann.start(f'trap "echo bye; exit 7" TERM; {WAITING}')
     ann.do(f"im-batch stop {identifier}")
     assert ann.do(f"im-batch logs {identifier}")[1] == "bye\n"
     assert ann.do(f"im-batch attach {identifier}")[0] == 7
 
 
 def test_a_program_that_does_not_listen_is_ended_by_force(ann):
-    identifier = started(ann, f'trap "" TERM; {WAITING}; {WAITING}')
+    identifier = ann.start(f'trap "" TERM; {WAITING}; {WAITING}')
     ann.do(f"im-batch stop --time 1 {identifier}")
     assert ann.do(f"im-batch attach {identifier}")[0] == 137
 
 
 def test_after_a_kill_nothing_is_left_and_everything_is_counted(ann, batch_cluster):
-    identifier = started(ann, "setsid sleep 4242 & touch started; while :; do :; done", "--name lost")
+    identifier = ann.start("setsid sleep 4242 & touch started; while :; do :; done", "--name lost")
     time.sleep(1)
     job = ann.do(f"cat .im/batch/{identifier}/job")[1]
     for node in ("worker-1", "worker-2"):
@@ -222,7 +185,7 @@ def test_fault_5_an_image_cannot_write_outside_of_its_container(ann, batch_clust
 
 
 def test_fault_6_there_is_no_token_and_no_port_to_send_one_to(ann, ben, batch_cluster):
-    identifier = started(ann, WAITING)
+    identifier = ann.start(WAITING)
     for node in ("frontend", "worker-1"):
         listening = batch_cluster.on(node, "ss -Hltnp | sed -n 's/.*users:((\"\\([^\"]*\\).*/\\1/p' | sort -u").split()
         assert set(listening) <= {"sshd", "slurmctld", "slurmd", "slurmstepd"}
@@ -261,7 +224,7 @@ def test_fault_8_every_failure_is_an_exit_code_and_a_reason(ann):
 
 
 def test_nobody_sees_stops_or_reads_the_containers_of_another(ann, ben):
-    identifier = started(ann, f"echo private; {WAITING}", "--name hers")
+    identifier = ann.start(f"echo private; {WAITING}", "--name hers")
     try:
         assert "hers" in ann.do("im-batch ps")[1]
         for words in ("ps --all", "acct", "info"):
@@ -297,7 +260,7 @@ def test_nobody_puts_a_record_under_the_name_of_another(ann, ben):
 
 
 def test_a_sub_cluster_grows_while_jobs_run_on_it(ann, batch_cluster):
-    identifier = started(ann, "touch started; sleep 300")
+    identifier = ann.start("touch started; sleep 300")
     with LocalManager(batch_cluster.settings) as im:
         im.scale(batch_cluster.name, {"worker": 3})
         assert ann.do("sinfo -hN -o %N")[1].split() == ["worker-1", "worker-2", "worker-3"]

@@ -18,6 +18,7 @@ class Container:
 
     image: str
     command: tuple[str, ...] = ()
+    engine: str = "udocker"
     name: str = ""
     entrypoint: str | None = None
     directory: str = ""
@@ -31,6 +32,7 @@ class Container:
 def submission(container: Container, prepared: str) -> list[str]:
     """Return the words that submit; ``prepared`` names what was made of the image already."""
     options = {
+        "--engine": container.engine,
         "--name": container.name,
         "--workdir": container.directory,
         "--memory": container.memory,

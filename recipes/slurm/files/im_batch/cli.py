@@ -54,6 +54,7 @@ def _container_options(each: argparse.ArgumentParser) -> None:
     each.add_argument("--cpus", type=int, default=1)
     each.add_argument("-m", "--memory", default="", help="as 512m or 2g; more is not to be had")
     each.add_argument("--time", default="", help="limit: minutes, or days-hours:minutes:seconds")
+    each.add_argument("--engine", choices=("udocker", "podman", "docker"), default="udocker")
     each.add_argument("--prepared", default="", help=argparse.SUPPRESS)
     each.add_argument("image")
     each.add_argument("command", nargs=argparse.REMAINDER)
@@ -76,14 +77,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-_INTERNAL = ("job", "prolog", "epilog", "collect", "records")
+_INTERNAL = ("job", "podman", "keeper", "prolog", "epilog", "collect", "records")
 
 
 def _internal(words: list[str]) -> int:
-    from im_batch import hooks, job, records
+    from im_batch import hooks, job, keeper, podman, records
 
     if words[0] == "job":
         return job.main(Path(words[1]))
+    if words[0] == "podman":
+        return podman.inside(Path(words[1]), json.loads(words[2]))
+    if words[0] == "keeper":
+        return keeper.main()
     if words[0] == "records":
         return records.print_own()
     return hooks.hook(words[0])
@@ -110,11 +115,12 @@ def _obey(wanted: argparse.Namespace) -> int:
 
 
 def _run(wanted: argparse.Namespace) -> int:
-    from im_batch.images import prepared
+    from im_batch import images
 
     request = verbs.Wanted(
         image=wanted.image,
         container="",
+        engine=wanted.engine,
         command=wanted.command,
         name=wanted.name,
         entrypoint=wanted.entrypoint,
@@ -125,7 +131,8 @@ def _run(wanted: argparse.Namespace) -> int:
         memory=memory(wanted.memory),
         time=wanted.time,
     )
-    container = wanted.prepared or prepared(wanted.image)
+    make = images.prepared if wanted.engine == "udocker" else images.keep
+    container = wanted.prepared or make(wanted.image)
     identifier = verbs.submit(verbs.Wanted(**{**request.__dict__, "container": container}))
     if wanted.verb == "submit" or wanted.detach:
         print(identifier)  # noqa: T201

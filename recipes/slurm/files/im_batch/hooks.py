@@ -45,7 +45,21 @@ def prolog() -> int:
     for path in scratch.iterdir():
         os.chown(path, user, -1, follow_symlinks=False)
     usage.pin(usage.groups(int(job), user))
+    for_podman(job, user)
     return 0
+
+
+def for_podman(job: str, user: int) -> None:
+    """Make the user's place for Podman's images, and the job's for its containers; in a folder of root's."""
+    place = places.podman()
+    if place is None:
+        return
+    place.mkdir(mode=0o711, exist_ok=True)
+    if place.is_symlink() or place.stat().st_uid != 0:
+        raise BatchError(f"{place} is not root's")
+    for folder in (place / f"images-{user}", place / job):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        os.chown(folder, user, -1, follow_symlinks=False)
 
 
 def epilog() -> int:
@@ -53,14 +67,31 @@ def epilog() -> int:
     job, user, node = _job()
     scratch = places.scratch(job)
     groups = usage.groups(int(job), user)
+    for_docker(job)
     used = usage.read(groups)
     claimed = claims(scratch / "report")
     told = {**asdict(used), **{key: value for key, value in claimed.items() if key != "oom_kills"}}
-    told["oom_kills"] = max(used.oom_kills or 0, claimed.get("oom_kills") or 0)
+    kept = claims(scratch / "kept")
+    told["oom_kills"] = max(used.oom_kills or 0, claimed.get("oom_kills") or 0, kept.get("oom_kills") or 0)
     usage.unpin(groups)
     shutil.rmtree(scratch, ignore_errors=True)
+    if (podman := places.podman()) is not None:
+        shutil.rmtree(podman / job, ignore_errors=True)
     send(f"{job}-{node}", told)
     return 0
+
+
+def for_docker(job: str) -> None:
+    """End containers that the job left, and let go what they had mounted; Docker need not answer."""
+    from im_batch import binding, dockerd
+
+    with contextlib.suppress(BatchError, OSError):
+        for container in dockerd.left(job):
+            dockerd.remove(container)
+    for folder in (places.BOUND / job).glob("*"):
+        binding.let_go(folder)
+    with contextlib.suppress(OSError):
+        (places.BOUND / job).rmdir()
 
 
 def claims(report: Path) -> dict[str, int | float]:

@@ -1,4 +1,4 @@
-"""Images become containers in the user's home, once: by the user, never by root."""
+"""Images in the user's home, once: as containers of udocker, or as archives for other engines."""
 
 from __future__ import annotations
 
@@ -6,13 +6,37 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from im_batch.container import folder
 from im_batch.faults import BatchError
 from im_batch.places import home
+from im_batch.udocker import container_folder as folder
+
+
+def kept(container: str) -> Path | None:
+    """Return the archive in the home that an image's container is made of; None for what a registry holds."""
+    return next((home() / ".im/images").glob(f"{container[3:]}*.tar"), None)
+
+
+def keep(image: str) -> str:
+    """Keep an archive in the shared home, where every node finds it; return the name of the image's containers."""
+    archive = Path(image)
+    if not archive.is_file():
+        return f"im-{hashlib.sha256(image.encode()).hexdigest()[:16]}"
+    digest = _digest(archive)
+    target = home() / f".im/images/{digest}.tar"
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not target.exists():
+        part = target.with_suffix(f".{os.getpid()}")
+        shutil.copyfile(archive, part)
+        part.rename(target)
+    return f"im-{digest[:16]}"
 
 
 def prepared(image: str) -> str:
@@ -26,11 +50,15 @@ def prepared(image: str) -> str:
     archive = Path(image)
     if not archive.is_file():
         return _make(image, hashlib.sha256(image.encode()).hexdigest(), _pull(image))
+    return _make(str(archive.resolve()), _digest(archive), _load(archive))
+
+
+def _digest(archive: Path) -> str:
+    digest = hashlib.sha256()
     with archive.open("rb") as file:
-        digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    return _make(str(archive.resolve()), digest.hexdigest(), _load(archive))
+    return digest.hexdigest()
 
 
 def _pull(image: str) -> list[list[str]]:
@@ -44,7 +72,7 @@ def _pull(image: str) -> list[list[str]]:
 
 
 def _load(archive: Path) -> list[list[str]]:
-    if _is_image(archive):
+    if is_image(archive):
         name = "im/{container}"
         return [
             ["udocker", "load", "-i", str(archive), name],
@@ -54,7 +82,7 @@ def _load(archive: Path) -> list[list[str]]:
     return [["udocker", "import", "--tocontainer", "--name={container}", str(archive)]]
 
 
-def _is_image(archive: Path) -> bool:
+def is_image(archive: Path) -> bool:
     """Tell an image (docker save, OCI) from the tar of a root file system."""
     try:
         with tarfile.open(archive) as members:
@@ -68,13 +96,20 @@ def _is_image(archive: Path) -> bool:
     return False
 
 
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _make(image: str, digest: str, steps: list[list[str]]) -> str:
     container = f"im-{digest[:16]}"
     records = home() / ".im/images"
     records.mkdir(mode=0o700, parents=True, exist_ok=True)
     record = records / f"{container}-udocker.json"
-    with record.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock(record.with_suffix(".lock")):
         if not (record.exists() and folder(container).exists()):
             _discard(container)
             _perform(container, steps)

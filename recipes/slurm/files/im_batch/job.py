@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -11,63 +10,45 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from im_batch import binding, container, mounts, places, processes, usage
+from im_batch import docker, places, podman, processes, udocker, usage
 from im_batch.faults import BatchError
 
-_NO_NEW_PRIVILEGES = 38
 OUR_FAULT = 125
+
+
+class Engine(Protocol):
+    """A way to run the job's container; ``BELOW_US``: it is of our children, so the kernel adds their bytes to ours."""
+
+    BELOW_US: bool
+
+    def start(self, folder: Path, wanted: dict[str, Any]) -> subprocess.Popen[bytes]:
+        """Start the container, as the user, within the job's limits, without new privileges."""
+
+    def tell(self, process: subprocess.Popen[bytes], number: int) -> None:
+        """Send a signal to the container's program."""
+
+
+ENGINES: dict[str, Engine] = {"udocker": udocker, "podman": podman, "docker": docker}
 
 
 def main(folder: Path) -> int:
     """Run the container of ``folder`` and return its exit code, 125 where it could not be started."""
-    give_up_privileges()
-    started = time.time()
+    report: dict[str, float | None] = {"code": OUR_FAULT, "started": time.time()}
     try:
         wanted = json.loads((folder / "container.json").read_text())
-        code = run(prepare(wanted))
+        wanted["variables"] = {**wanted["variables"], **inherited()}
+        report.update(run(ENGINES[wanted["engine"]], folder, wanted))
     except (BatchError, OSError, KeyError, ValueError) as error:
         print(f"im-batch: {error}", file=sys.stderr)  # noqa: T201
-        code = OUR_FAULT
-    report = {"code": code, "started": started, "ended": time.time(), **counted()}
+    report.update(ended=time.time(), oom_kills=usage.own_oom_kills())
     with contextlib.suppress(OSError, KeyError):  # a job without our hooks has no such file
         (places.scratch(os.environ["SLURM_JOB_ID"]) / "report").write_text(json.dumps(report))
     new = folder / "result.new"
     new.write_text(json.dumps(report))
     new.rename(folder / "result.json")
-    return code
-
-
-def give_up_privileges() -> None:
-    """From here on, no program that this process starts gains anything by set-user-id bits or file capabilities."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "the kernel does not give up privileges")
-
-
-def prepare(wanted: dict[str, Any]) -> list[str]:
-    """Check and bind the mounts, and return the container's command line."""
-    scratch = places.scratch(os.environ["SLURM_JOB_ID"])
-    pairs = [(str(scratch / "tmp"), "/tmp")]  # noqa: S108
-    if wanted["mounts"]:
-        pairs += _bound([mounts.Mount(**each) for each in wanted["mounts"]], scratch / "mounts")
-    name = wanted["container"]
-    config = container.configuration(name)
-    own = dict(text.split("=", 1) for text in config.get("Env") or [] if "=" in text)
-    words = container.program(config, wanted["command"], wanted["entrypoint"])
-    return container.command_line(
-        name,
-        words,
-        mounts=pairs,
-        variables={**own, **wanted["variables"], **inherited()},
-        directory=wanted["directory"] or str(config.get("WorkingDir") or "/"),
-    )
-
-
-def _bound(wanted: list[mounts.Mount], folder: Path) -> list[tuple[str, str]]:
-    roots, user = places.mount_roots(), os.getuid()
-    return binding.bind(wanted, [mounts.check(mount, roots, user) for mount in wanted], folder)
+    return int(report["code"] or 0)
 
 
 def inherited() -> dict[str, str]:
@@ -76,32 +57,24 @@ def inherited() -> dict[str, str]:
     return {name: os.environ[name] for name in known if name in os.environ}
 
 
-def run(line: list[str]) -> int:
-    """Run the container to its end; we stay whatever comes, to write down how it went.
+def run(engine: Engine, folder: Path, wanted: dict[str, Any]) -> dict[str, int]:
+    """Run the container to its end, and return its exit code and how many bytes it read and wrote, if we can know.
 
-    TERM goes on to the program alone, and USR1 means to end it by force.
+    We stay whatever comes, to write it down. TERM goes on to the program alone, and USR1 means to end it by force.
     """
-    child = subprocess.Popen(line, stdin=subprocess.DEVNULL)
-    wrapped = tuple(container.WAIT) == tuple(line)[line.index("/bin/sh") :][:4] if "/bin/sh" in line else False
-
-    def polite(*_: object) -> None:
-        processes.signal_all(processes.program(child.pid, wrapped=wrapped), signal.SIGTERM)
-
-    def force(*_: object) -> None:
-        processes.signal_all(processes.program(child.pid, wrapped=wrapped), signal.SIGKILL)
-
-    for number, handler in ((signal.SIGTERM, polite), (signal.SIGUSR1, force)):
-        signal.signal(number, handler)
+    process = engine.start(folder, wanted)
+    before = transferred()  # an image that was made ready just now
+    for number, order in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGUSR1, signal.SIGKILL)):
+        signal.signal(number, lambda *_, order=order: engine.tell(process, order))
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    code = child.wait()
-    return code if code >= 0 else 128 - code
+    code = process.wait()
+    processes.reap()
+    moved = {key: value - before[key] for key, value in transferred().items()} if engine.BELOW_US else {}
+    return {"code": code if code >= 0 else 128 - code, **moved}
 
 
-def counted() -> dict[str, int | None]:
-    """Return the bytes that our ended children read and wrote, and how often memory ran out."""
-    found: dict[str, int | None] = {"oom_kills": usage.own_oom_kills(), "read_bytes": None, "written_bytes": None}
-    with contextlib.suppress(OSError, ValueError):
-        lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-        found["read_bytes"], found["written_bytes"] = int(lines["read_bytes"]), int(lines["write_bytes"])
-    return found
+def transferred() -> dict[str, int]:
+    """Return the bytes that we and our ended children read and wrote."""
+    lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return {"read_bytes": int(lines["read_bytes"]), "written_bytes": int(lines["write_bytes"])}

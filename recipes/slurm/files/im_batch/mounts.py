@@ -11,7 +11,9 @@ import os
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
+from im_batch import places
 from im_batch.faults import BatchError
 
 _RESERVED = ("/proc", "/sys", "/dev")
@@ -24,6 +26,9 @@ class Mount:
     source: str
     target: str
     read_only: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.target}" + (":ro" if self.read_only else "")
 
     def as_dict(self) -> dict[str, object]:
         """The JSON form."""
@@ -59,6 +64,11 @@ def check(mount: Mount, roots: tuple[str, ...], user: int) -> int:
     if not _below(mount.source, roots):
         raise BatchError(f"{mount.source} must not be mounted", f"what may be: {', '.join(roots)}, and what is in them")
     return walk(mount.source, user)
+
+
+def checked(wanted: list[dict[str, Any]]) -> list[int]:
+    """Check all mounts of a job as the user who we are; return the descriptors. Raises :class:`BatchError`."""
+    return [check(Mount(**each), places.mount_roots(), os.getuid()) for each in wanted]
 
 
 def walk(path: str, user: int | None) -> int:

@@ -26,6 +26,7 @@ class Wanted:
     image: str
     container: str
     command: list[str]
+    engine: str = "udocker"
     name: str = ""
     entrypoint: str | None = None
     directory: str = ""

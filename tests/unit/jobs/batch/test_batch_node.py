@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from im_batch import cli, container, hooks, processes, slurm, usage
+from im_batch import cli, hooks, processes, slurm, udocker, usage
 from im_batch.faults import BatchError
 
 
@@ -35,11 +35,12 @@ def test_usage_is_read_from_version_2(tmp_path):
     write(job / "cpu.stat", "usage_usec 2500000\nuser_usec 1\n")
     write(job / "memory.peak", "4096\n")
     write(job / "memory.events", "low 0\noom 3\noom_kill 2\n")
-    assert usage.read(usage.groups(7, 1201, tmp_path)) == usage.Usage(2.5, 4096, 2)
+    write(job / "io.stat", "8:0 rbytes=10 wbytes=5 rios=1\n8:16 rbytes=20 wbytes=0\n")
+    assert usage.read(usage.groups(7, 1201, tmp_path)) == usage.Usage(2.5, 4096, 2, 30, 5)
 
 
 def test_what_nobody_counts_is_unknown_and_not_zero(tmp_path):
-    assert usage.read(usage.groups(7, 1201, tmp_path)) == usage.Usage(None, None, None)
+    assert usage.read(usage.groups(7, 1201, tmp_path)) == usage.Usage()
 
 
 def test_an_unpinned_job_leaves_no_group_behind(tmp_path):
@@ -126,12 +127,12 @@ def test_a_job_that_ran_out_of_memory_says_so_even_where_no_group_counted_it():
     ],
 )
 def test_entry_point_and_command_are_put_together_as_docker_does(config, command, entrypoint, words):
-    assert container.program(config, command, entrypoint) == words
+    assert udocker.program(config, command, entrypoint) == words
 
 
 def test_an_image_without_a_program_wants_one():
     with pytest.raises(BatchError, match="names no program"):
-        container.program({}, [], None)
+        udocker.program({}, [], None)
 
 
 @pytest.mark.parametrize(("text", "size"), [("512m", "512M"), ("2g", "2G"), ("1GB", "1G"), ("4096", "4K"), ("", "")])

@@ -1,21 +1,53 @@
-"""udocker's command line for one container. Runs without any privilege, as the user."""
+"""udocker: a container without any privilege, in the user's home, made once."""
 
 from __future__ import annotations
 
 import json
 import os
 import pwd
+import subprocess
 from pathlib import Path
 from typing import Any
 
+from im_batch import binding, mounts, places, processes
 from im_batch.faults import BatchError
 from im_batch.places import home
 
 WAIT = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
 """A shell of the image waits for the program: proot would turn every signal that ends a program into exit code 255."""
+BELOW_US = True
 
 
-def folder(container: str) -> Path:
+def start(folder: Path, wanted: dict[str, Any]) -> subprocess.Popen[bytes]:  # noqa: ARG001 - as all engines
+    """Check and bind the mounts, and start the container. Raises :class:`BatchError`."""
+    processes.give_up_privileges()
+    scratch = places.scratch(os.environ["SLURM_JOB_ID"])
+    pairs = [(str(scratch / "tmp"), "/tmp")]  # noqa: S108
+    if wanted["mounts"]:
+        checked = mounts.checked(wanted["mounts"])
+        binding.enter()
+        pairs += binding.bind(wanted["mounts"], binding.identities(checked), scratch / "mounts")
+    name = wanted["container"]
+    config = configuration(name)
+    own = dict(text.split("=", 1) for text in config.get("Env") or [] if "=" in text)
+    line = command_line(
+        name,
+        program(config, wanted["command"], wanted["entrypoint"]),
+        mounts=pairs,
+        variables={**own, **wanted["variables"]},
+        directory=wanted["directory"] or str(config.get("WorkingDir") or "/"),
+    )
+    return subprocess.Popen(line, stdin=subprocess.DEVNULL)
+
+
+def tell(process: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal to the container's program."""
+    words = process.args if isinstance(process.args, list) else []
+    at = words.index("/bin/sh") if "/bin/sh" in words else len(words)
+    processes.signal_all(processes.program(process.pid, wrapped=tuple(words[at : at + 4]) == WAIT), number)
+
+
+def container_folder(container: str) -> Path:
     """Return where udocker keeps a container of this user."""
     return Path(os.environ.get("UDOCKER_DIR") or home() / ".udocker") / "containers" / container
 
@@ -23,7 +55,7 @@ def folder(container: str) -> Path:
 def configuration(container: str) -> dict[str, Any]:
     """Return what the image says of its program, variables and folder. Raises :class:`BatchError`."""
     try:
-        known = json.loads((folder(container) / "container.json").read_text())
+        known = json.loads((container_folder(container) / "container.json").read_text())
     except (OSError, ValueError):
         raise BatchError(f"there is no container {container}", "prepare its image again") from None
     found = known.get("config") or known.get("Config") or {}
@@ -50,7 +82,7 @@ def command_line(
     container: str, words: list[str], *, mounts: list[tuple[str, str]], variables: dict[str, str], directory: str
 ) -> list[str]:
     """Return the command line of the container; ``mounts`` are pairs of source and target."""
-    shell = folder(container) / "ROOT" / "bin" / "sh"
+    shell = container_folder(container) / "ROOT" / "bin" / "sh"
     has_shell = shell.exists() or shell.is_symlink()
     return [
         *("udocker", "-q", "run", "--nobanner", "--entrypoint=", "--hostauth"),

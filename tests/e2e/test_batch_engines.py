@@ -1,0 +1,239 @@
+"""Batch jobs in each container engine, on a node that has all of them, with Slurm's database."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from subcluster import User
+
+from im.api import LocalManager
+
+pytestmark = pytest.mark.e2e_local
+
+ENGINES = ("udocker", "podman", "docker")
+WAITING = "touch started; sleep 300 & wait"
+
+
+@pytest.fixture(scope="session")
+def users(full_batch_cluster, mpi_image):
+    """Ann and Ben, with an image that both can read."""
+    with LocalManager(full_batch_cluster.settings) as im:
+        im.put(full_batch_cluster.name, None, mpi_image, "/srv/mpi.tar", user="root")
+    return [User(full_batch_cluster.cluster, name, "/srv/mpi.tar") for name in ("ann", "ben")]
+
+
+@pytest.fixture(scope="session")
+def ann(users):
+    return users[0]
+
+
+@pytest.fixture(scope="session")
+def ben(users):
+    return users[1]
+
+
+@pytest.fixture
+def worker(full_batch_cluster):
+    """Runs a script as root on the node that has all engines."""
+    return lambda script: full_batch_cluster.on("worker-1", script)
+
+
+def left(worker, job):
+    """Return what a job left on its node: processes, containers, mounts, folders, control groups."""
+    return worker(
+        f"pgrep -u ann -a; docker ps -aq; grep -c /run/im/batch /proc/mounts | grep -v '^0'; "
+        f"ls -d /run/im/batch/{job} /var/lib/im/jobs/{job} /var/tmp/im-batch-podman/{job} /tmp/im-batch-podman/{job} "
+        f"/var/lib/im-batch-podman/{job} /sys/fs/cgroup/*/slurm*/uid_3001/job_{job} 2>&-"
+    )
+
+
+def wait_until_nothing_is_left(worker, job):
+    limit = time.monotonic() + 30
+    while found := left(worker, job):
+        assert time.monotonic() < limit, found
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_container_runs_as_its_user_with_its_outputs_apart_and_its_own_exit_code(ann, engine):
+    script = "id -u; echo $COLOUR; pwd; hostname; echo wrong >&2; exit 42"
+    code, output, errors = ann.do(f"im-batch run --engine {engine} -e COLOUR='dark red' -w /usr $I sh -c '{script}'")
+    assert (code, output, errors) == (42, "3001\ndark red\n/usr\nworker-1\n", "wrong\n")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_fault_1_a_set_user_id_program_of_root_gives_no_rights_in_a_container(ann, full_batch_cluster, engine):
+    prepare = "cp /usr/bin/cat rootcat; chmod 4755 rootcat; echo hidden > secret; chmod 600 secret"
+    full_batch_cluster.on("frontend", f"cd /home/ann; {prepare}")
+    tries = "./rootcat /proc/self/status | grep -E '^(Uid|CapEff|NoNewPrivs)'; ./rootcat secret"
+    code, output, errors = ann.do(f'im-batch run --engine {engine} -v $HOME:/mine -w /mine $I sh -c "{tries}"')
+    full_batch_cluster.on("frontend", "cd /home/ann; rm rootcat secret")
+    assert code == 1, errors
+    assert output == "Uid:\t3001\t3001\t3001\t3001\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\n", errors
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_container_lives_in_its_jobs_control_group(ann, worker, engine):
+    identifier = ann.start("touch started; exec sleep 4321", f"--engine {engine}")
+    job = ann.do(f"cat .im/batch/{identifier}/job")[1]
+    try:
+        groups = worker(
+            "cat /proc/$(pgrep -x -f 'sleep 4321')/cgroup; grep ^Uid /proc/$(pgrep -x -f 'sleep 4321')/status"
+        )
+        assert f"/uid_3001/job_{job}/" in next(line for line in groups.splitlines() if ":memory:" in line)
+        assert "\t3001\t3001\t3001\t3001" in groups
+    finally:
+        ann.do(f"im-batch rm --force {identifier}")
+    wait_until_nothing_is_left(worker, job)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_container_that_wants_more_memory_than_it_has_ends_and_is_counted(ann, engine):
+    name = f"greedy-{engine}"
+    code, _, errors = ann.do(
+        f"im-batch run --engine {engine} --name {name} -m 100m $I sh -c 'x=a; while :; do x=$x$x; done'"
+    )
+    record = ann.record(name)
+    assert code == 137, errors
+    assert (record["code"], record["oom_kills"]) == (137, 1)
+    assert record["state"] == "OUT_OF_MEMORY" or engine == "docker"  # Slurm does not look into its groups
+    assert 60 << 20 < record["peak_memory"] <= 100 << 20
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_a_container_used_is_recorded(ann, engine):
+    work = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; dd if=/dev/zero of=/tmp/f bs=1M count=20 conv=fsync"
+    name = f"work-{engine}"
+    assert ann.do(f"im-batch run --engine {engine} --name {name} $I sh -c '{work}'")[0] == 0
+    record = ann.record(name)
+    assert record["cpu_seconds"] > 0.1
+    counted = engine != "docker" or (record["written_bytes"] is not None)  # version 1 of control groups cannot
+    assert not counted or record["written_bytes"] >= 20 << 20
+    assert (record["user"], record["image"], record["code"]) == ("ann", "/srv/mpi.tar", 0)
+    assert record["started"] <= record["ended"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_stop_is_polite_at_first_and_then_by_force(ann, worker, engine):
+    polite = ann.start(f'trap "echo bye; exit 7" TERM; {WAITING}', f"--engine {engine}")
+    ann.do(f"im-batch stop {polite}")
+    assert ann.do(f"im-batch logs {polite}")[1] == "bye\n"
+    assert ann.do(f"im-batch attach {polite}")[0] == 7
+    deaf = ann.start(f'trap "" TERM; {WAITING}; {WAITING}', f"--engine {engine}")
+    ann.do(f"im-batch stop --time 1 {deaf}")
+    assert ann.do(f"im-batch attach {deaf}")[0] == 137
+    for identifier in (polite, deaf):
+        wait_until_nothing_is_left(worker, ann.do(f"cat .im/batch/{identifier}/job")[1])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_after_a_kill_nothing_is_left_and_everything_is_counted(ann, worker, engine):
+    name = f"lost-{engine}"
+    identifier = ann.start(
+        "setsid sleep 4242 & touch started; while :; do :; done", f"--engine {engine} --name {name} -v $HOME:/mine"
+    )
+    time.sleep(1.5)
+    job = ann.do(f"cat .im/batch/{identifier}/job")[1]
+    worker("pkill -KILL -u ann")
+    record = ann.record(name)
+    assert (record["code"], record["state"]) == (137, "FAILED")
+    assert record["cpu_seconds"] > 0.4
+    wait_until_nothing_is_left(worker, job)
+    assert ann.do("ls -d here .im")[1] == ".im\nhere\n"  # what was mounted is as it was
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_mounts_show_what_was_given_and_read_only_ones_stay_as_they_are(ann, engine):
+    ann.do("mkdir -p in out; echo data > in/file; echo one > single")
+    script = "cat /in/file /single; echo new > /out/file; echo new > /in/file; ls /home"
+    mounts = "-v $HOME/in:/in:ro -v $HOME/out:/out -v $HOME/single:/single"
+    code, output, errors = ann.do(
+        f'im-batch run --engine {engine} {mounts} $I sh -c "{script}"; cat out/file in/file; rm -r in out single'
+    )
+    assert (code, output) == (0, "data\none\nnew\ndata\n"), errors
+    assert "Read-only file system" in errors
+
+
+@pytest.mark.parametrize("engine", ["podman", "docker"])
+def test_fault_7_what_is_exchanged_behind_the_check_does_not_get_in(ann, engine):
+    swap = "while :; do mv -T d e; ln -sfn /etc d; rm -f d; mv -T e d; done"
+    runs = f"for i in 1 2 3 4; do im-batch run --engine {engine} -v $HOME/d:/x $I sh -c 'ls /x/passwd; ls /x'; done"
+    output = ann.do(f"mkdir -p d; touch d/mine; ({swap}) 2>/dev/null & p=$!; {runs} 2>/dev/null; kill $p; rm -rf d e")[
+        1
+    ]
+    assert set(output.split()) <= {"mine"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_fault_8_every_failure_is_an_exit_code_and_a_reason(ann, engine):
+    for words, code, reason in (
+        ("""$I sh -c 'sh -c "kill -9 \\$\\$"; exit $?'""", 137, ""),
+        ("$I no_such_program", 127, "no_such_program"),
+        ("-v /home/ben:/x $I true", 125, "/home/ben must not be mounted"),
+    ):
+        found, _, errors = ann.do(f"im-batch run --engine {engine} {words}")
+        assert (words, found) == (words, code), errors
+        assert reason in errors
+
+
+def test_an_engine_that_the_node_lacks_is_named(ann, worker):
+    worker("mv /etc/im/podman-storage.conf /etc/im/away")
+    try:
+        code, _, errors = ann.do("im-batch run --engine podman $I true")
+    finally:
+        worker("mv /etc/im/away /etc/im/podman-storage.conf")
+    assert code == 125
+    assert "this node has no Podman" in errors
+
+
+@pytest.mark.parametrize("engine", ["podman", "docker"])
+def test_nobody_sees_stops_or_reads_the_containers_of_another(ann, ben, engine):
+    identifier = ann.start(f"echo private; {WAITING}", f"--engine {engine} --name hers")
+    try:
+        for words in ("logs", "stop", "rm --force", "attach"):
+            assert ben.do(f"im-batch {words} {identifier}")[0] == 125
+        places = "/run/im/batch/* /var/*/im-batch-podman/* /var/lib/docker"
+        tries = f"docker ps -q; podman ps -aq; sudo -n docker ps -q; ls {places}"
+        assert ben.do(f"{tries}; :", node="worker-1")[1] == ""
+        assert "hers" in ann.do("im-batch ps")[1]
+    finally:
+        ann.do(f"im-batch rm --force {identifier}")
+
+
+def test_roots_program_serves_jobs_only_and_opens_files_as_their_user_only(ben):
+    code, _, errors = ben.do("echo '{}' | sudo -n /usr/local/lib/im/im-batch-keeper", node="worker-1")
+    assert (code, "containers of Docker are for jobs" in errors) == (125, True), errors
+    code, _, errors = ben.do("echo '{}' | sudo -n /usr/local/lib/im/im-batch-keeper job /etc", node="worker-1")
+    assert code == 1, errors
+    # A container that is written by hand, with mounts that nobody has looked at yet.
+    forged = {
+        "image": "x",
+        "container": "im-0123456789abcdef",
+        "command": ["ls"],
+        "entrypoint": None,
+        "directory": "",
+        "variables": {},
+        "mounts": [{"source": "/home/ann", "target": "/x", "read_only": False}],
+    }
+    script = "sudo -n /usr/local/lib/im/im-batch-keeper < order"
+    code, _, errors = ben.do(f"cat > order <<'X'\n{json.dumps(forged)}\nX\nsrun sh -c '{script}'; rm order")
+    assert "/home/ann must not be mounted" in errors
+
+
+def test_slurms_database_keeps_what_a_container_used_for_its_user_only(ann, ben):
+    ann.do("im-batch run --engine podman --name kept $I sh -c 'exit 3'")
+    ann.record("kept")
+    ask = "sacct --name kept -X -n -P -o User,State,ExitCode,AdminComment%200"
+    limit = time.monotonic() + 60
+    while "image=" not in (told := ann.do(ask)[1]):
+        assert time.monotonic() < limit, told
+        time.sleep(1)
+    user, state, code, comment = told.splitlines()[-1].split("|")
+    assert (user, state, code) == ("ann", "FAILED", "3:0")
+    known = dict(word.split("=") for word in comment.split())
+    assert (known["image"], known["code"]) == ("/srv/mpi.tar", "3")
+    assert float(known["cpu_seconds"]) > 0
+    assert int(known["peak_memory"]) > 0
+    assert ben.do(f"{ask} --allusers")[1] == ""
