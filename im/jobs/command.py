@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 from im.jobs.remote import source
+from im.jobs.remote.supervisor import HOSTS
 
 if TYPE_CHECKING:
     from im.jobs.launch import Launch
@@ -25,7 +27,7 @@ def _open_mpi(launch: Launch) -> tuple[str, ...]:
     network = launch.facts.network
     return (
         launch.launcher,
-        *("--host", ",".join(f"{share.node}:{share.ranks}" for share in launch.shares)),
+        *("--host", _hosts(launch)),
         *("-np", str(job.ranks)),
         *(("--mca", "btl_tcp_if_include", network, "--mca", "oob_tcp_if_include", network) if network else ()),
         *("--mca", "btl_vader_single_copy_mechanism", "none"),
@@ -49,10 +51,24 @@ def _hydra(launch: Launch) -> tuple[str, ...]:
     return (
         launch.launcher,
         *("-launcher", "ssh", "-launcher-exec", _agent(launch)),
-        *("-hosts", ",".join(f"{share.node}:{share.ranks}" for share in launch.shares)),
+        *("-hosts", _hosts(launch)),
         *("-n", str(launch.job.ranks)),
         *(("-prepend-rank",) if launch.job.tags else ()),
     )
+
+
+def _hosts(launch: Launch) -> str:
+    """Return the nodes with their ranks; what Slurm decides, the supervisor fills in."""
+    return HOSTS if launch.queued else ",".join(f"{share.node}:{share.ranks}" for share in launch.shares)
+
+
+def allocation(launch: Launch) -> tuple[str, ...]:
+    """Return what asks Slurm for nodes, if it decides; it holds them as long as the command after it runs."""
+    if not launch.queued:
+        return ()
+    job = launch.job
+    limit = (f"--time={ceil(job.limit / 60) + 1}",) if job.limit else ()
+    return "salloc", "--quiet", f"--ntasks={job.ranks}", f"--job-name=im-{job.identifier}", *limit
 
 
 def _agent(launch: Launch) -> str:
@@ -68,8 +84,11 @@ def description(launch: Launch, front_end: str) -> dict[str, object]:
         "env": {**job.env, "IM_JOB_ENV": " ".join(f"-e {name}" for name in sorted(job.env))},
         "directory": launch.folder,
         "here": front_end,
-        "nodes": launch.nodes,
+        "allocate": allocation(launch),
+        "release": (("scancel", "--quiet", f"--name=im-{job.identifier}"),) if launch.queued else (),
+        "nodes": () if launch.queued else launch.nodes,
         "agent": _SSH,
+        "letters": (_SSH, ("--",)),
         "enter": launch.engine.run(launch.inside) if launch.mode == "inside" else (),
         "clean": _clean(launch),
         "limit": job.limit,

@@ -28,8 +28,8 @@ class ClusterFacts:
     """The cluster from a job's point of view.
 
     ``network``: interface name or CIDR that ranks talk over ("" = let MPI choose). ``modes``: container engine to
-    execution mode. ``registry``: the cluster's own. ``images``: the records of what is prepared, by name; what is known
-    of each one's MPI is in ``mpi``.
+    execution mode. ``registry``: the cluster's own. ``slurm``: it places the ranks. ``images``: the records of what is
+    prepared, by name; what is known of each one's MPI is in ``mpi``.
     """
 
     home: str
@@ -39,6 +39,7 @@ class ClusterFacts:
     mpi: Mapping[str, str] = field(default_factory=dict)
     modes: Mapping[str, str] = field(default_factory=dict)
     registry: str = ""
+    slurm: bool = False
     images: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
@@ -48,12 +49,13 @@ class ClusterFacts:
 
 
 _SURVEY = """
-import json, pathlib
+import json, pathlib, shutil
 def read(path):
     try: return json.loads(pathlib.Path(path).read_text())
     except FileNotFoundError: return {}
 home = pathlib.Path.home()
 print(json.dumps({"home": str(home), "cluster": read("/etc/im/cluster.json"), "engine": read("/etc/im/engine.json"),
+                  "slurm": {"present": shutil.which("salloc") is not None},
                   "images": {file.stem: read(file) for file in (home / ".im/images").glob("*.json")}}))
 """
 
@@ -95,6 +97,7 @@ def parse(answer: Mapping[str, Mapping[str, object]]) -> ClusterFacts:
             if "mode" in _mapping(facts)
         },
         registry=str(known.get("registry") or ""),
+        slurm=bool(_mapping(answer.get("slurm")).get("present")),
         images={name: _mapping(record) for name, record in _mapping(answer.get("images")).items()},
     )
 

@@ -63,7 +63,10 @@ class MpiOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A job with everything that was decided about it; ``launcher`` is the image's own, for the mode *inside*."""
+    """A job with everything that was decided about it; ``launcher`` is the image's own, for the mode *inside*.
+
+    ``queued``: Slurm decides where the ranks go, and when; ``shares`` are then all nodes that it may take.
+    """
 
     job: MpiJob
     facts: ClusterFacts
@@ -73,6 +76,7 @@ class Launch:
     mode: Mode = "hybrid"
     family: str = "openmpi"
     launcher: str = "mpirun"
+    queued: bool = False
 
     @property
     def folder(self) -> str:
@@ -96,7 +100,7 @@ class Launch:
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The nodes that get ranks."""
+        """The nodes that get ranks, or may."""
         return tuple(share.node for share in self.shares)
 
 
@@ -111,7 +115,9 @@ def decide(cluster: Cluster, job: MpiJob, facts: ClusterFacts, container: str) -
     engine = choose(job.engine, facts.engines)
     if any(mount.read_only for mount in job.mounts) and not engine.read_only_mounts:
         raise InputError(f"{engine.name} cannot mount read-only", where="--mount", hint="leave out :ro")
-    return Launch(job, facts, engine, container, shares)
+    if facts.slurm:
+        shares = tuple(Share(member.name, member.slots) for member in facts.workers)
+    return Launch(job, facts, engine, container, shares, queued=facts.slurm)
 
 
 def with_mode(launch: Launch, known: Mapping[str, str]) -> tuple[Launch, str]:

@@ -65,7 +65,8 @@ def perform(
     """
     tell = Teller(emit, cluster.infrastructure, "job", launch.job.identifier, "job")
     _stage(cluster, launch)
-    placed = ", ".join(f"{share.node} {share.ranks}" for share in launch.shares)
+    places = ", ".join(f"{share.node} {share.ranks}" for share in launch.shares)
+    placed = "where Slurm has room" if launch.queued else places
     tell("started", "job-started", f"{launch.job.ranks} ranks ({placed}) in {launch.folder}")
     control = shlex.quote(launch.control)
     made = launch.start if launch.start.startswith(launch.folder) else launch.folder

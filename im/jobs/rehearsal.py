@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from im.jobs.command import command_line
+from im.jobs.command import allocation, command_line
 from im.jobs.facts import survey
 from im.jobs.images import recognise
 from im.jobs.launch import decide, with_mode
@@ -35,4 +35,5 @@ def commands(cluster: Cluster, job: MpiJob) -> Sequence[str]:
     record = facts.images.get(next(iter(places.values())), {})
     if record or job.mode == "auto":
         launch, _ = with_mode(launch, known_mpi(record))
-    return [*lines, f"{cluster.front_end.name}: cd {shlex.quote(launch.folder)} && {shlex.join(command_line(launch))}"]
+    line = f"cd {shlex.quote(launch.folder)} && {shlex.join((*allocation(launch), *command_line(launch)))}"
+    return [*lines, f"{cluster.front_end.name}: {line}"]

@@ -5,6 +5,7 @@
 lives, ``I`` interrupt, ``K`` stop now; end of file or a long silence means that the client is gone: stop now.
 
 A launcher that runs in a container cannot log in to nodes: it leaves letters in ``FOLDER/mail``, and we do it.
+Where the cluster has Slurm, the nodes are those of an allocation, which we ask for first and hold until the end.
 
 ``supervisor.py ward ID GRACE CLEAN`` runs on every node of the job for as long as the job does. When its stdin
 ends, however that comes (the job is over, the supervisor was killed, the front-end is gone), it ends all processes that
@@ -25,11 +26,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 POLL = 0.05
 OUR_FAULT = 125
+INTERRUPTED = 130
+HOSTS = "@hosts@"
+"""On the command line of a job under Slurm: the nodes that it gets, with their ranks."""
 
 
 # ------------------------------------------------------------------------------------------------ the ward of one node
@@ -111,16 +116,21 @@ def perform_all(lines: list[list[str]]) -> None:
 class Wards:
     """One ward per node of a job, for as long as the job runs: all read from one pipe, which ends with us."""
 
-    def __init__(self, job: dict[str, Any], grace: float) -> None:
-        here = job["here"]
-        program = ["python3", str(Path(__file__).resolve()), "ward", job["id"], str(grace), json.dumps(job["clean"])]
-        self.grace = grace
-        ours, self._hold = os.pipe()
-        self.of = {
-            node: self._start(program if node == here else [*job["agent"], node, shlex.join(program)], ours)
-            for node in {here, *job["nodes"]}
-        }
-        os.close(ours)
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.job = job
+        self.grace = float(job["grace"])
+        self.of: dict[str, subprocess.Popen[bytes]] = {}
+        self._ours, self._hold = os.pipe()
+        self.watch([job["here"], *job["nodes"]])
+
+    def watch(self, nodes: Iterable[str]) -> None:
+        """Start a ward on each of the nodes that have none. The front-end's also gives back what Slurm gave."""
+        job = self.job
+        for node in set(nodes) - set(self.of):
+            clean = json.dumps([*job["clean"], *(job["release"] if node == job["here"] else [])])
+            program = ["python3", str(Path(__file__).resolve()), "ward", job["id"], str(self.grace), clean]
+            line = program if node == job["here"] else [*job["agent"], node, shlex.join(program)]
+            self.of[node] = self._start(line, self._ours)
 
     @staticmethod
     def _start(line: list[str], stdin: int) -> subprocess.Popen[bytes]:
@@ -131,6 +141,7 @@ class Wards:
     def dismiss(self) -> dict[str, int]:
         """Let all of them sweep at once; return how many processes each one had to end (-1: it could not tell)."""
         os.close(self._hold)
+        os.close(self._ours)
         until = time.monotonic() + self.grace + 15
         return {node: self._result(process, until) for node, process in self.of.items()}
 
@@ -199,7 +210,7 @@ class Mail:
 
     def __init__(self, folder: Path, job: dict[str, Any]) -> None:
         self.folder = folder
-        self.agent = job["agent"]
+        self.agent, self.shell = job["letters"]
         marks = {"IM_JOB": job["id"], "IM_JOB_ENV": ""}
         self.enter = ["env", *(f"{name}={value}" for name, value in marks.items()), *job["enter"], "/bin/sh", "-c"]
         self.over = threading.Event()
@@ -227,7 +238,7 @@ class Mail:
             delivery.join(max(0.0, until - time.monotonic()))
 
     def _deliver(self, letter: Path, node: str, command: str) -> None:
-        line = [*self.agent, node, "--", shlex.join([*self.enter, command])]
+        line = [*self.agent, node, *self.shell, shlex.join([*self.enter, command])]
         code = subprocess.run(line, stdin=subprocess.DEVNULL, start_new_session=True, check=False).returncode
         new = letter.with_suffix(".new")
         with contextlib.suppress(OSError):  # the job is over, and its folder gone
@@ -236,20 +247,19 @@ class Mail:
 
 
 class Watch:
-    """Waits for the child's end, an order on stdin, the limit of time, or a signal to us, whichever comes first."""
+    """Waits for the end of ``wait``, an order on stdin, the limit of time, or a signal to us, whichever comes first."""
 
-    def __init__(self, child: subprocess.Popen[bytes], patience: float, limit: float = 0) -> None:
-        self.child = child
+    def __init__(self, wait: Callable[[], object], patience: float, limit: float = 0) -> None:
         self.patience = patience
         self.until = time.monotonic() + limit if limit else float("inf")
         self.heard = time.monotonic()
         self.ended, self._end = os.pipe()
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: self._tell(b"K"))
-        threading.Thread(target=self._wait, daemon=True).start()
+        threading.Thread(target=self._wait, args=(wait,), daemon=True).start()
 
-    def _wait(self) -> None:
-        self.child.wait()
+    def _wait(self, wait: Callable[[], object]) -> None:
+        wait()
         self._tell(b"E")
 
     def _tell(self, word: bytes) -> None:
@@ -308,28 +318,114 @@ def finish(child: subprocess.Popen[bytes], job: dict[str, Any]) -> None:
         child.wait()
 
 
+class Failed(Exception):
+    """The job cannot be run; the text is for people."""
+
+
+class Allocation:
+    """Nodes from Slurm, held by a process that ends when we do, however that happens."""
+
+    SCRIPT = "srun --quiet printenv SLURMD_NODENAME; echo job $SLURM_JOB_ID; exec cat"
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.child = subprocess.Popen(
+            [*job["allocate"], "sh", "-c", self.SCRIPT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "IM_JOB": job["id"]},
+            start_new_session=True,
+        )
+        self.places: list[str] = []
+        self.number = ""
+
+    def granted(self) -> None:
+        """Wait until there are nodes, one line for each rank, or never will be."""
+        for line in self.child.stdout or ():
+            word, _, number = line.decode().strip().partition(" ")
+            if number:
+                self.number = number
+                return
+            self.places.append(word)
+
+    def complete(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Return the job with its nodes."""
+        if not self.places:
+            raise Failed("Slurm gave the job no nodes")
+        ranks = {node: self.places.count(node) for node in sorted(set(self.places))}
+        argv = list(job["argv"])
+        argv[argv.index(HOSTS)] = ",".join(f"{node}:{count}" for node, count in ranks.items())
+        step = ["srun", "--quiet", "--overlap", "--nodes=1", "--ntasks=1", f"--jobid={self.number}", "--nodelist"]
+        told = {
+            "SLURM_JOB_ID": self.number,
+            "SLURM_JOBID": self.number,
+            "SLURM_NODELIST": ",".join(ranks),
+            "SLURM_TASKS_PER_NODE": ",".join(map(str, ranks.values())),
+        }
+        if job["enter"]:  # the launcher in the container starts its daemons by us: it must not look for Slurm
+            return {**job, "argv": argv, "nodes": list(ranks), "letters": [step, ["sh", "-c"]]}
+        return {**job, "argv": argv, "nodes": list(ranks), "env": {**job["env"], **told}}
+
+    def release(self) -> None:
+        """Give the nodes back."""
+        with contextlib.suppress(OSError):  # it has ended
+            if self.child.stdin:
+                self.child.stdin.close()
+        try:
+            self.child.wait(10)
+        except subprocess.TimeoutExpired:
+            signalled(self.child, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def with_nodes(job: dict[str, Any], wards: Wards) -> Iterator[tuple[dict[str, Any], str]]:
+    """Hold the nodes that the job wants of Slurm, if it does; give the job with them, or why it shall not run."""
+    if not job["allocate"]:
+        yield job, ""
+        return
+    held = Allocation(job)
+    try:
+        reason = attend(held.child, Watch(held.granted, float(job["patience"])), job)
+        if reason == "exit":
+            job = held.complete(job)
+            wards.watch(job["nodes"])
+        yield job, "" if reason == "exit" else reason
+    finally:
+        held.release()
+
+
 def run(folder: Path) -> int:
     """Run the job of ``folder``; return the command's exit code, 125 if it could not be started."""
-    job = json.loads((folder / "job.json").read_text())
-    grace = float(job["grace"])
-    wards = Wards(job, grace)
-    mail = Mail(folder / "mail", job)
-    if job["enter"]:
-        mail.start()
+    wanted = json.loads((folder / "job.json").read_text())
+    wards = Wards(wanted)
     errors = Errors()
     status: dict[str, Any] = {"code": OUR_FAULT}
     try:
-        status = perform(job, errors)
-    except OSError as error:
-        status["error"] = f"cannot start {job['argv'][0]}: {error.strerror}"
+        with with_nodes(wanted, wards) as (job, reason):
+            status = {"code": INTERRUPTED, "reason": reason} if reason else launch(folder, job, errors)
+    except Failed as failure:
+        status["error"] = str(failure)
     finally:
-        mail.finish(grace if status.get("reason") == "exit" else 0)
         status["left"] = wards.dismiss()
         errors.finish()
         new = folder / "status.json.new"
         new.write_text(json.dumps(status))
         new.rename(folder / "status.json")
     return int(status["code"])
+
+
+def launch(folder: Path, job: dict[str, Any], errors: Errors) -> dict[str, Any]:
+    """Start the launcher, deliver its letters, and say how it went."""
+    mail = Mail(folder / "mail", job)
+    if job["enter"]:
+        mail.start()
+    status: dict[str, Any] = {}
+    try:
+        status = perform(job, errors)
+    except OSError as error:
+        raise Failed(f"cannot start {job['argv'][0]}: {error.strerror}") from error
+    finally:
+        mail.finish(float(job["grace"]) if status.get("reason") == "exit" else 0)
+    return status
 
 
 def perform(job: dict[str, Any], errors: Errors) -> dict[str, Any]:
@@ -343,7 +439,7 @@ def perform(job: dict[str, Any], errors: Errors) -> dict[str, Any]:
         start_new_session=True,
     )
     errors.start()
-    reason = attend(child, Watch(child, float(job["patience"]), float(job["limit"])), job)
+    reason = attend(child, Watch(child.wait, float(job["patience"]), float(job["limit"])), job)
     code = child.wait()
     return {"code": code if code >= 0 else 128 - code, "reason": reason}
 

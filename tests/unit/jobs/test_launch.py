@@ -162,6 +162,23 @@ def test_a_mode_may_be_asked_for():
         launch_of({}, dataclasses.replace(JOB, mode="inside"))
 
 
+QUEUED = dataclasses.replace(FACTS, slurm=True)
+
+
+def test_under_slurm_ranks_go_where_it_says_for_as_long_as_the_job_may_take():
+    launch = decide(CLUSTER, dataclasses.replace(JOB, limit=90), QUEUED, "im-1")
+    told = description(launch, "front")
+    assert following(told["argv"], "--host") == ["@hosts@"]
+    assert told["allocate"] == ("salloc", "--quiet", "--ntasks=3", "--job-name=im-j1", "--time=3")
+    assert (told["nodes"], told["release"]) == ((), (("scancel", "--quiet", "--name=im-j1"),))
+    assert launch.nodes == ("w-1", "w-2")
+
+
+def test_without_slurm_nobody_is_asked_for_nodes():
+    told = description(decide(CLUSTER, JOB, FACTS, "im-1"), "front")
+    assert (told["allocate"], told["release"]) == ((), ())
+
+
 def test_ranks_start_where_they_are_told_to():
     assert decide(CLUSTER, dataclasses.replace(JOB, folder="run 1"), FACTS, "c").start == "/home/hpc/jobs/j1/run 1"
     assert decide(CLUSTER, dataclasses.replace(JOB, folder="/data"), FACTS, "c").start == "/data"

@@ -26,6 +26,9 @@ def job(tmp_path):
         description |= {
             "nodes": [],
             "agent": [],
+            "letters": [[], []],
+            "allocate": [],
+            "release": [],
             "enter": [],
             "clean": [],
             "limit": 0,

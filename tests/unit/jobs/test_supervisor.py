@@ -38,8 +38,11 @@ class Job:
             "here": "front",
             "nodes": ["front"],
             "agent": ["false"],
+            "letters": [["false"], ["--"]],
             "enter": [],
             "clean": [],
+            "allocate": [],
+            "release": [],
             "limit": limit,
             "patience": patience,
             "grace": 0.3,
@@ -139,8 +142,63 @@ LOGIN = ["sh", "-c", 'shift 2; exec sh -c "$1"', "ssh"]
 def test_what_a_launcher_in_a_container_asks_for_runs_on_its_node_and_tells_its_end(job):
     agent = job.folder / "agent"
     agent.write_text(source("agent.sh").replace("@MAIL@", str(job.folder / "mail")))
-    job.start(f"sh {agent} -x w-1 'echo $WHERE $IM_JOB' '&& exit 6'; echo $?", agent=LOGIN, enter=["env", "WHERE=in"])
+    job.start(
+        f"sh {agent} -x w-1 'echo $WHERE $IM_JOB' '&& exit 6'; echo $?",
+        letters=[LOGIN, ["--"]],
+        enter=["env", "WHERE=in"],
+    )
     assert job.finish()[1].splitlines() == [f"in {job.name}".encode(), b"6"]
+
+
+def allocate(script: str) -> list[str]:
+    """Takes the place of salloc, and of the command that it holds its nodes for."""
+    return ["sh", "-c", script, "salloc"]
+
+
+GRANTED = "echo w-2; echo w-1; echo w-2; echo job 7; touch granted; exec cat"
+PRINTED = 'echo "$0 $SLURM_JOB_ID $SLURM_NODELIST $SLURM_TASKS_PER_NODE"'
+
+
+def test_under_slurm_the_launcher_gets_the_nodes_that_were_given_and_gives_them_back(job):
+    held = f"cd {job.folder}; {GRANTED} > held"
+    line = ["sh", "-c", PRINTED, supervisor.HOSTS]
+    release = [["touch", str(job.folder / "released")]]
+    held = held.replace("exec cat > held", "cat; touch ended")
+    code, output, errors = job.start("", argv=line, allocate=allocate(held), release=release).finish()
+    assert (code, output) == (0, b"w-1:1,w-2:2 7 w-1,w-2 1,2\n"), errors
+    assert (job.folder / "ended").exists()
+    assert (job.folder / "released").exists()
+    assert set(job.status["left"]) == {"front", "w-1", "w-2"}
+
+
+def test_a_launcher_in_a_container_starts_its_daemons_by_slurm_and_does_not_see_it(job):
+    line = ["sh", "-c", PRINTED, supervisor.HOSTS]
+    _, output, _ = job.start("", argv=line, allocate=allocate(f"cd {job.folder}; {GRANTED}"), enter=["env"]).finish()
+    assert output == b"w-1:1,w-2:2   \n"
+
+
+def test_a_job_for_which_slurm_has_no_nodes_says_so(job):
+    job.start("", argv=["true", supervisor.HOSTS], allocate=allocate("echo no room >&2; exit 1"))
+    code, _, errors = job.finish()
+    assert (code, job.status["error"], errors) == (125, "Slurm gave the job no nodes", b"no room\n")
+
+
+def test_a_job_that_waits_for_nodes_ends_with_its_client(job):
+    job.start("", argv=["true", supervisor.HOSTS], allocate=allocate(f"touch {job.folder}/started; sleep 300"))
+    job.wait_for("started")
+    job.hang_up()
+    assert job.finish()[0] == 130
+    assert (job.status["reason"], job.left) == ("gone", set())
+
+
+def test_nodes_are_given_back_even_if_the_supervisor_is_killed(job):
+    release = [["touch", str(job.folder / "released")]]
+    held = f"cd {job.folder}; {GRANTED}"
+    job.start("", argv=["sleep", "300", supervisor.HOSTS], allocate=allocate(held), release=release)
+    job.wait_for("granted")
+    job.process.kill()
+    wait_until(lambda: not job.left)
+    job.wait_for("released")
 
 
 def test_root_may_end_what_carries_the_mark_of_a_job():
