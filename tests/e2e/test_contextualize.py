@@ -189,7 +189,11 @@ def test_the_facts_for_jobs_are_on_the_front_end(lab):
 
 
 def test_the_recorded_mode_of_udocker_runs_inside_the_image_on_a_worker(lab):
-    mode = json.loads(lab.on("front", "cat /etc/im/engine.json"))["udocker"]["mode"]
+    probed = json.loads(lab.on("front", "cat /etc/im/engine.json"))["udocker"]
+    mode = probed["mode"]
+    assert mode == min(probed["seconds"], key=probed["seconds"].get)
+    assert set(probed["seconds"]) | set(probed["unusable"]) == {"P1", "P2", "F3", "R1", "S1"}
+    assert probed["unusable"]["S1"].endswith("apptainer or singularity executable not found")
     marker = secrets.token_hex(8)
     lab.on(
         "front",
