@@ -63,6 +63,28 @@ def test_the_client_submits_and_attends_a_container(batch_cluster, mpi_image):
     assert ("mine", "Exited (5)") in [(row["name"], row["status"]) for row in json.loads(listing)]
 
 
+def test_the_client_knows_every_verb(batch_cluster, mpi_image):
+    def client(verb, *words):
+        process = batch_cluster.client("batch", verb, batch_cluster.name, *words)
+        output, errors = process.communicate(timeout=120)
+        return process.returncode, output, errors
+
+    code, output, errors = client("submit", "--name", "far", mpi_image, "sh", "-c", "echo begun; sleep 300")
+    assert code == 0, errors
+    identifier = output.strip()
+    limit = time.monotonic() + 30
+    while client("logs", identifier)[1] != "begun\n":
+        assert time.monotonic() < limit, "the container does not start"
+    assert "Running" in next(line for line in client("ps")[1].splitlines() if identifier in line)
+    assert client("stop", "--time", "1", "far")[0] == 0
+    assert identifier not in client("ps")[1]
+    assert client("rm", identifier)[1] == f"{identifier}\n"
+    assert client("logs", identifier)[0] == 125
+    assert "worker-2" in client("info")[1]
+    while not json.loads(client("acct", "--json", identifier)[1]):
+        assert time.monotonic() < limit, "no record was written"
+
+
 def test_mounts_show_what_was_given_and_read_only_ones_stay_as_they_are(ann):
     ann.do("mkdir -p in out; echo data > in/file")
     script = "cat /in/file; echo new > /out/file; echo new > /in/file; ls /home"

@@ -101,3 +101,22 @@ def test_a_scan_survives_its_client_and_ends_when_it_is_cancelled(place, mpi_ima
         place.on("frontend", f"rm /home/{user}/sweeps/hold")
     client(place, "resume", sweep, code=1)
     assert status(place, sweep)["done"] == 39
+
+
+def test_a_grid_runs_one_point_at_a_time_with_a_check_that_finds_a_wrong_result(place, mpi_image, tmp_path):
+    (tmp_path / "grid.yaml").write_text("m0: { from: 100, to: 300, steps: 3 }\nmodel: [right, wrong]\n")
+    busy = f"/home/{place.cluster.user}/sweeps/busy"
+    program = f"mkdir {busy} || exit 8; sleep 0.2; rmdir {busy}; echo {{m0}} {{model}} > result"
+    words = ("--image", mpi_image, "--params", tmp_path / "grid.yaml", "--at-most", 1, "--retries", 1, "-d")
+    sweep = client(place, "run", *words, "--check", "grep -q right result", "--", "sh", "-c", program).strip()
+    wait_for(lambda: status(place, sweep)["state"] != "running")
+    client(place, "collect", sweep, tmp_path / "got")
+    with (tmp_path / "got" / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["m0"], row["model"]) for row in rows[:3]] == [
+        ("100.0", "right"),
+        ("100.0", "wrong"),
+        ("200.0", "right"),
+    ]
+    assert [(row["state"], row["code"], row["tries"]) for row in rows] == [("done", "0", "1"), ("failed", "0", "2")] * 3
+    assert len({row["node"] for row in rows}) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -22,7 +23,7 @@ class Scan:
         self.folder = folder
         self.name = secrets.token_hex(8)
 
-    def make(self, words, points, *, check=(), retries=0, prefix=("sh", "-c", '"$@"', "sh"), batches=None):
+    def make(self, words, points, *, check=(), retries=0, at_most=0, prefix=("sh", "-c", '"$@"', "sh"), batches=None):
         wanted = {
             "id": self.name,
             "image": "none",
@@ -30,7 +31,7 @@ class Scan:
             "check": list(check),
             "env": {"COLOUR": "green"},
             "retries": retries,
-            "at_most": 0,
+            "at_most": at_most,
             "memory": "",
             "points": len(points),
             "prefix": list(prefix),
@@ -199,6 +200,35 @@ def test_a_pool_runs_all_points_and_ends(scan, pool_only):
     wait_until(lambda: finished(scan))
     known = front.status(scan.manifest)
     assert (known["state"], known["done"], known["queued"]) == ("finished", 30, 0)
+
+
+def test_no_more_points_run_at_a_time_than_were_asked_for(scan, pool_only):
+    alone = f"mkdir {scan.folder}/busy || exit 8; sleep 0.05; rmdir {scan.folder}/busy"
+    staged(scan).make(["sh", "-c", alone], [{"a": str(i)} for i in range(6)], at_most=1, batches=[])
+    assert front.start(scan.manifest, "")["workers"] == 1
+    wait_until(lambda: finished(scan))
+    assert set(scan.states.values()) == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("ages", "left", "seconds"),
+    [
+        ([40, 30, 20, 10], 100, 1000),  # four points in forty seconds
+        ([], 100, None),
+        ([5], 100, None),
+        ([40, 30], 0, None),
+    ],
+)
+def test_the_rest_takes_as_long_as_the_pace_so_far_says(scan, ages, left, seconds):
+    attempt = scan.attempt([[0]])
+    now = time.time()
+    os.utime(attempt / "batches.json", (now - 40, now - 40))
+    found = front.estimate([{"at": now - age} for age in ages], left, attempt)
+    assert found == (None if seconds is None else pytest.approx(seconds, rel=0.1))
+
+
+def test_the_rest_of_a_scan_that_stands_still_is_not_estimated(scan):
+    assert front.estimate([{"at": time.time()}] * 9, 10, None) is None
 
 
 def test_a_scan_that_was_cancelled_goes_on_where_it_was_and_only_failed_points_are_retried(scan, pool_only):
