@@ -4,8 +4,8 @@ GNU parallel gets half of the points on each node, so that it needs no ssh betwe
 output of each job, as a scan does. It runs `true` on the bare node, the scan in udocker. Also the memory of the client
 that starts the scan. Prints one JSON object::
 
-    python benchmarks/sweep.py IMAGE                   # 10,000 points on 1 + 2 nodes that it makes
-    python benchmarks/sweep.py IMAGE 2000 lab          # on a sub-cluster that is there (its nodes get GNU parallel)
+    python benchmarks/sweep.py                         # 10,000 points on 1 + 2 nodes that it makes
+    python benchmarks/sweep.py 2000 lab mpi.tar        # on a sub-cluster that is there (its nodes get GNU parallel)
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import resource
 import shlex
+import subprocess
 import sys
 import tempfile
 import time
@@ -44,6 +45,13 @@ def subcluster(im: LocalManager, name: str) -> Iterator[str]:
         yield "bench-sweep"
     finally:
         im.delete("bench-sweep")
+
+
+def built(folder: Path) -> str:
+    """Make the small MPI image; the second time it comes from the cache."""
+    archive = folder / "mpi.tar"
+    subprocess.run([data_folder("images") / "mpi" / "build.sh", archive], check=True, stdout=sys.stderr)
+    return str(archive)
 
 
 def run(im: LocalManager, name: str, script: str, *, root: bool = False) -> str:
@@ -87,13 +95,14 @@ def scan(im: LocalManager, name: str, image: str, points: Path) -> tuple[float, 
 
 def main(words: list[str]) -> dict[str, object]:
     """Measure pairs, interleaved."""
-    image, number = words[0], int(words[1]) if len(words) > 1 else 10_000
+    number, existing = int(words[0]) if words else 10_000, words[1] if len(words) > 1 else ""
     with LocalManager(load_settings()) as im, tempfile.TemporaryDirectory() as folder:
         points = Path(folder) / "points.csv"
         points.write_text("a\n" + "".join(f"{i}\n" for i in range(number)))
+        image = words[2] if len(words) > 2 else built(Path(folder))
         few = Path(folder) / "few.csv"
         few.write_text("a\n1\n")
-        with subcluster(im, words[2] if len(words) > 2 else "") as name:
+        with subcluster(im, existing) as name:
             for node in im.cluster(name).nodes:
                 install = ["sh", "-c", "command -v parallel || apt-get -qq -y install parallel"]
                 connection.run(im.cluster(name), node, install, user="root", timeout=600)

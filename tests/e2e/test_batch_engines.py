@@ -63,6 +63,23 @@ def test_a_container_runs_as_its_user_with_its_outputs_apart_and_its_own_exit_co
     assert (code, output, errors) == (42, "3001\ndark red\n/usr\nworker-1\n", "wrong\n")
 
 
+def test_what_an_image_says_of_its_program_holds_in_every_engine(ann, worker):
+    """The image is one that ``docker save`` wrote, with a program, a variable and a folder of its own."""
+    ann.do("im-batch run --engine docker $I true")  # keeps the archive in the home
+    says = """'ENTRYPOINT ["sh","-c","pwd; echo $COLOUR; echo $0"]' 'CMD ["own"]' 'ENV COLOUR=blue' 'WORKDIR /usr'"""
+    changes = f'set --; for c in {says}; do set -- "$@" --change "$c"; done'
+    make = 'docker import "$@" /home/ann/.im/images/*.tar said:1 && docker save said:1 > /home/ann/said.tar'
+    worker(f"{changes}; {make}; docker rmi said:1; chown ann: /home/ann/said.tar")
+    for engine in ENGINES:
+        code, output, errors = ann.do(f"im-batch run --engine {engine} $HOME/said.tar")
+        assert (code, output) == (0, "/usr\nblue\nown\n"), (engine, errors)
+        code, output, errors = ann.do(f"im-batch run --engine {engine} -e COLOUR=red -w /etc $HOME/said.tar mine")
+        assert (code, output) == (0, "/etc\nred\nmine\n"), (engine, errors)
+        code, output, errors = ann.do(f"im-batch run --engine {engine} --entrypoint echo $HOME/said.tar other")
+        assert (code, output) == (0, "other\n"), (engine, errors)
+    ann.do("rm said.tar")
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_fault_1_a_set_user_id_program_of_root_gives_no_rights_in_a_container(ann, full_batch_cluster, engine):
     prepare = "cp /usr/bin/cat rootcat; chmod 4755 rootcat; echo hidden > secret; chmod 600 secret"

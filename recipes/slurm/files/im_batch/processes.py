@@ -28,7 +28,7 @@ def _control(what: int) -> None:
         raise OSError(ctypes.get_errno(), "the kernel refuses")
 
 
-def reap(patience: float = 2.0) -> None:
+def reap(patience: float = 10.0) -> None:
     """Wait for the children that end by themselves: only then the kernel adds what they did to what we did."""
     limit = time.monotonic() + patience
     with contextlib.suppress(ChildProcessError):
