@@ -12,8 +12,10 @@ SETTLED = 15.0
 """Seconds that a server which runs and has its address is believed to go on like that. Each look at a server costs an
 OpenStack behind ooi five requests; that it is listed at all is seen each time."""
 
+ENDING = 30.0
+"""Seconds that a server whose end was requested is believed to end: as long as it is listed, nothing else is asked."""
+
 Term = Literal["start", "stop"]
-_OTHER: dict[Term, Term] = {"start": "stop", "stop": "start"}
 
 
 class Memory:
@@ -22,8 +24,9 @@ class Memory:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._young: dict[str, None] = {}
-        self._asked: set[tuple[str, Term]] = set()
+        self._asked: dict[str, Term] = {}
         self._settled: dict[str, tuple[float, Resource]] = {}
+        self._ending: dict[str, float] = {}
 
     def made(self, id: str) -> None:  # noqa: A002
         """Take note of a server that was created here."""
@@ -65,9 +68,17 @@ class Memory:
     def asked(self, id: str, term: Term) -> None:  # noqa: A002
         """Take note of an action that was requested."""
         self._young.pop(id, None)
-        self._asked.discard((id, _OTHER[term]))
-        self._asked.add((id, term))
+        self._asked[id] = term
 
     def was_asked(self, id: str, term: Term) -> bool:  # noqa: A002
         """Tell whether that action was the last one that was requested here."""
-        return (id, term) in self._asked
+        return self._asked.get(id) == term
+
+    def ends(self, id: str) -> None:  # noqa: A002
+        """Take note of a server whose end was requested."""
+        self._young.pop(id, None)
+        self._ending[id] = self._now()
+
+    def is_ending(self, id: str) -> bool:  # noqa: A002
+        """Tell whether the end of a server was requested a moment ago."""
+        return id in self._ending and self._now() - self._ending[id] < ENDING

@@ -60,10 +60,13 @@ class OcciProvider:
     def list(self, infrastructure: str | None = None) -> tuple[Instance, ...]:
         """Return the servers with our mark: one request where the site lists states, else one more for each of ours."""
         marked = [one for one in self._marked() if infrastructure in {None, one.mark.infrastructure}]
-        known = [one._replace(resource=self._memory.settled(one.resource.id) or one.resource) for one in marked]
+        leaving = [one for one in marked if self._memory.is_ending(one.resource.id)]
+        staying = [one for one in marked if one not in leaving]
+        known = [one._replace(resource=self._memory.settled(one.resource.id) or one.resource) for one in staying]
         whole, waiting = self._looked_at(known)
         self._volumes.learn(one.resource for one in whole)
-        return (*map(self._instance, whole), *(one.mark.instance(one.resource.id) for one in waiting))
+        ending = (one.mark.instance(one.resource.id, "deleting") for one in leaving)
+        return (*map(self._instance, whole), *ending, *(one.mark.instance(one.resource.id) for one in waiting))
 
     def infrastructures(self) -> tuple[str, ...]:
         """Return the ids of all infrastructures that have servers, networks or volumes here."""
@@ -236,6 +239,7 @@ class OcciProvider:
         self._memory.touch(one.resource.id)
         self._networks.unpublish(whole.resource)
         self._client.delete(one.resource.location)
+        self._memory.ends(one.resource.id)
 
 
 def _site(settings: Settings, cloud: str) -> OcciSite:

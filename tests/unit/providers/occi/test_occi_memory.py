@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from im.providers.occi.memory import SETTLED, Memory
+from im.providers.occi.memory import ENDING, SETTLED, Memory
 from im.providers.occi.model import COMPUTE, Resource
 
 SERVER = Resource(COMPUTE, "http://site/compute/1")
@@ -73,6 +73,17 @@ def test_the_last_action_is_what_was_asked(memory):
     memory.asked("1", "start")
     assert not memory.was_asked("1", "stop")
     assert memory.was_asked("1", "start")
+
+
+def test_a_server_that_was_asked_to_end_is_believed_to_do_so_for_a_while(memory, time):
+    memory.made("1")
+    memory.ends("1")
+    assert not memory.is_young("1")
+    time.now += ENDING - 1
+    assert memory.is_ending("1")
+    time.now += 2
+    assert not memory.is_ending("1")
+    assert not memory.is_ending("2")
 
 
 def test_a_server_that_was_asked_to_stop_has_not_settled(memory):

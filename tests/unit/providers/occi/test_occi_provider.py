@@ -214,6 +214,21 @@ def test_a_site_that_lists_whole_servers_is_asked_once(toy):
     assert toy.server.lines() == ["GET /compute/"]
 
 
+@every_manner
+def test_servers_that_were_asked_to_end_are_not_looked_at_until_they_are_gone(toy):
+    provider = make(toy)
+    provider.create(SPECS)
+    for server in toy.servers():
+        server.state = "active"
+    ids = [one.id for one in provider.list()]
+    toy.before.append(lambda request: Answer(204) if request.method == "DELETE" else None)
+    provider.delete(ids[:3])
+    toy.server.seen.clear()
+    assert [one.status for one in provider.list()].count("deleting") == 3
+    looks = [line for line in toy.server.lines() if line.startswith("GET /compute/compute")]
+    assert len(looks) == (5 if toy.manner.listing == "locations" else 0)  # without titles nobody knows who is who
+
+
 def test_creates_run_at_once_up_to_the_sites_limit(toy):
     running, most, lock = 0, 0, threading.Lock()
     gate = threading.Barrier(2, timeout=5)
