@@ -24,7 +24,8 @@ def teardown(world: World, journal: Journal) -> None:
     rows = [row for row in journal.nodes.values() if row.state is not NodeState.DELETING]
     journal.advance([Move(row, NodeState.DELETING) for row in rows])
     work = _Teardown(world, journal)
-    work.delete([row.id for row in journal.nodes.values() if row.id])  # a listing may not show them yet
+    listed = [server.id for server in work.servers()]  # while the cloud is idle: the next looks can be brief
+    work.delete([*listed, *(row.id for row in journal.nodes.values() if row.id)])  # it may not show them all yet
     work.delete_servers()
     work.release()
     while work.servers():
@@ -61,7 +62,7 @@ class _Teardown:
     def delete(self, ids: Sequence[str]) -> None:
         """Request the end of these servers, but not all the time."""
         now = self._world.clock.monotonic()
-        due = [id_ for id_ in ids if now - self._asked.get(id_, -ASK_AGAIN) >= ASK_AGAIN]
+        due = [id_ for id_ in dict.fromkeys(ids) if now - self._asked.get(id_, -ASK_AGAIN) >= ASK_AGAIN]
         if due:
             self._asked.update(dict.fromkeys(due, now))
             repeated(self._world, self._journal, "deleting servers", lambda: self._world.provider.delete(due))
