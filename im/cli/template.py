@@ -105,6 +105,7 @@ def fmt(files: tuple[Path, ...], check: bool) -> int:
     changed = 0
     for path in files:
         text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+        _refuse_other_text(text, path)
         new_text = formatted(text)
         if new_text == text:
             continue
@@ -113,6 +114,17 @@ def fmt(files: tuple[Path, ...], check: bool) -> int:
         if not check:
             path.write_bytes(new_text.encode("utf-8", errors="surrogateescape"))
     return 1 if check and changed else 0
+
+
+def _refuse_other_text(text: str, path: Path) -> None:
+    """Raise ``TemplateError`` for what is no YAML at all: it has no style that could be mended."""
+    from im.errors import TemplateError
+    from im.topology.reader import parse
+
+    _, found = parse(text, str(path))
+    broken = tuple(finding for finding in found if finding.code == "yaml")
+    if broken:
+        raise TemplateError(broken)
 
 
 command.add_command(types)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from im.cli.common import print_table
+from im.errors import InputError, TemplateError
 
 if TYPE_CHECKING:
     from im.topology.model import InputDefinition
@@ -28,7 +29,6 @@ def new(name: str | None, output: Path | None, inputs: tuple[str, ...], yes: boo
       im_client template new mpi_cluster -o lab.yaml
       im_client template new mpi_cluster --input workers=8 --yes
     """
-    from im.errors import InputError
     from im.sources.load import load, read_inputs
     from im.topology.answers import with_answers
 
@@ -44,8 +44,7 @@ def new(name: str | None, output: Path | None, inputs: tuple[str, ...], yes: boo
     source = known[name]
     given = read_inputs(inputs, ())
     topology = load(source, given)
-    answers = given if yes else _asked(topology.input_definitions, given)
-    load(source, answers)
+    answers = given if yes else _asked(topology.input_definitions, given, source)
     text = with_answers(source.read_text(encoding="utf-8"), answers)
     _bring_along(source, target)
     target.write_text(text, encoding="utf-8")
@@ -61,19 +60,39 @@ def shipped() -> dict[str, Path]:
     return found | {path.parent.name: path for path in sorted(folder.glob("examples/*/cluster.yaml"))}
 
 
-def _asked(definitions: tuple[InputDefinition, ...], given: Mapping[str, object]) -> dict[str, object]:
-    """Ask for every input that was not given; an answer is read as on the command line."""
-    from im.sources.load import read_inputs
-
-    answers = dict(given)
+def _asked(definitions: tuple[InputDefinition, ...], given: Mapping[str, object], source: Path) -> Mapping[str, object]:
+    """Ask for every input that was not given, again where the template refuses the answer."""
+    answers = given
     for one in definitions:
-        if one.name in given:
-            continue
-        words = f"{one.description or one.name} ({one.name}, {one.type})"
-        answer = click.prompt(words, default="" if one.default is None else str(one.default), err=True)
-        if answer != ("" if one.default is None else str(one.default)):
-            answers |= read_inputs((f"{one.name}={answer}",), ())
+        while one.name not in given:
+            try:
+                answers = _with_answer(one, answers, source)
+                break
+            except InputError as error:
+                click.echo(_reason(error), err=True)
     return answers
+
+
+def _reason(error: InputError) -> str:
+    """Return the first thing that is wrong, without its place in a template that the user did not write."""
+    from im.topology.model import Finding
+
+    first = error.findings[0] if isinstance(error, TemplateError) else error
+    return first.message if isinstance(first, Finding) else str(first)
+
+
+def _with_answer(one: InputDefinition, answers: Mapping[str, object], source: Path) -> Mapping[str, object]:
+    """Ask for one input; an answer is read as on the command line. Raises ``InputError`` for one that will not do."""
+    from im.sources.load import load, read_inputs
+
+    default = "" if one.default is None else str(one.default)
+    kind = one.type.removeprefix("scalar-unit.")
+    answer = click.prompt(f"{one.description or one.name} ({one.name}, {kind})", default=default, err=True)
+    if answer == default:
+        return answers
+    known = {**answers, **read_inputs((f"{one.name}={answer}",), ())}
+    load(source, known)
+    return known
 
 
 def _bring_along(source: Path, target: Path) -> None:
@@ -81,8 +100,6 @@ def _bring_along(source: Path, target: Path) -> None:
     if source.parent.parent.name != "examples":
         target.parent.mkdir(parents=True, exist_ok=True)
         return
-    from im.errors import InputError
-
     for path in source.parent.iterdir():
         if path != source and (target.parent / path.name).exists():
             raise InputError("this exists beside the new template", where=str(target.parent / path.name))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import click
@@ -52,7 +53,9 @@ def _list(known: Types, *, as_json: bool, everything: bool) -> None:
     if as_json:
         print_json([dict(zip(("name", "derived_from", "description"), row, strict=True)) for row in rows])
         return
-    print_table(("TYPE", "DERIVED FROM", "DESCRIPTION"), [(*row[:2], row[2][:80]) for row in rows])
+    print_table(
+        ("TYPE", "DERIVED FROM", "DESCRIPTION"), [(*row[:2], shorten(row[2], 80, placeholder=" …")) for row in rows]
+    )
 
 
 def _show(found: TypeDefinition, known: Types, *, as_json: bool) -> None:
@@ -120,10 +123,26 @@ def _default(definition: Property) -> str:
     return "(required)" if definition.required else ""
 
 
+_SIGNS = {
+    "equal": "",
+    "greater_than": "> ",
+    "greater_or_equal": ">= ",
+    "less_than": "< ",
+    "less_or_equal": "<= ",
+    "length": "length ",
+    "min_length": "length >= ",
+    "max_length": "length <= ",
+    "pattern": "matches ",
+}
+_BETWEEN = {"in_range": " to ", "valid_values": " | "}
+
+
 def _condition(constraint: Constraint) -> str:
+    """Return a constraint as people write it: ``>= 1``, ``0 to 9``, ``this | that``."""
     argument = constraint.argument
-    words = ", ".join(map(str, argument)) if isinstance(argument, list) else str(argument)
-    return f"{constraint.operator} {words}"
+    items = argument if isinstance(argument, list) else [argument]
+    sign = _SIGNS.get(constraint.operator, "" if constraint.operator in _BETWEEN else f"{constraint.operator} ")
+    return sign + _BETWEEN.get(constraint.operator, ", ").join(map(str, items))
 
 
 def _words(text: object) -> str:

@@ -61,6 +61,18 @@ def test_what_is_not_given_is_asked_for(im, here, monkeypatch):
     assert (topology.group("worker").count, topology.front_end.os.image) == (5, "debian")
 
 
+def test_an_answer_that_the_template_refuses_is_asked_for_again(im, here, monkeypatch):
+    answers = iter(["-1", "many", "7", "", "", "", "", ""])
+    monkeypatch.setattr("click.prompt", lambda words, default, err: next(answers) or default)
+    code, _, err = im("new", "mpi_cluster", "-o", "lab.yaml")
+    assert code == 0
+    assert err.splitlines()[:2] == [
+        "the input 'workers' is -1, but must be in the range 0, 1000",
+        "the input 'workers' must be an integer, not 'many'",
+    ]
+    assert load(here / "lab.yaml", {}).group("worker").count == 7
+
+
 def test_an_answer_that_the_template_refuses_writes_nothing(im, here):
     code, _, err = im("new", "mpi_cluster", "-i", "workers=-1", "--yes")
     assert code == 2
@@ -121,6 +133,13 @@ def test_diff_says_what_is_meant_otherwise_and_not_how_it_is_written(im, here):
     )
 
 
+def test_fmt_says_that_a_file_is_no_yaml(im, here):
+    (here / "t.yaml").write_text("a: [\n")
+    code, _, err = im("fmt", "t.yaml")
+    assert (code, err.partition(":")[0]) == (2, "t.yaml")
+    assert "this is not YAML" in err
+
+
 def test_fmt_checks_or_changes_and_names_what_is_not_in_the_style(im, here):
     path = here / "t.yaml"
     path.write_text("topology_template:\n    inputs:\n        a: {type: string}\ntosca_definitions_version: x\n")
@@ -138,7 +157,7 @@ def test_types_are_listed_and_explained(im):
     code, out, _ = im("types", "im.nodes.WorkingNode")
     assert code == 0
     assert out.startswith("im.nodes.WorkingNode < im.nodes.Machine < tosca.nodes.Compute < tosca.nodes.Root\n")
-    assert "count              integer                        1        greater_or_equal 0" in out
+    assert "count              integer                        1        >= 0" in out
     shown = json.loads(im("types", "Compute", "--json")[1])
     assert shown["requirements"]["local_storage"] == "tosca.nodes.BlockStorage"
 
@@ -155,7 +174,7 @@ def test_inputs_are_a_table_or_a_json_schema(im):
     code, out, _ = im("inputs", MPI)
     assert (code, out.splitlines()[1]) == (
         0,
-        "workers          integer           2        in_range 0, 1000    Number of working nodes",
+        "workers          integer           2        0 to 1000   Number of working nodes",
     )
     schema = json.loads(im("inputs", MPI, "--schema")[1])
     assert schema["properties"]["workers"] == {
