@@ -36,6 +36,8 @@ node_types:
   tosca.nodes.indigo.Compute:
     derived_from: tosca.nodes.Compute
     capabilities: { endpoint: { type: tosca.capabilities.indigo.Endpoint } }
+artifact_types:
+  tosca.artifacts.AnsibleGalaxy.role: { derived_from: tosca.artifacts.Root }
 policy_types:
   tosca.policies.indigo.Placement: { derived_from: tosca.policies.Placement }
 topology_template:
@@ -59,6 +61,13 @@ topology_template:
       capabilities:
         scalable: { properties: { min_instances: 0, max_instances: 9, default_instances: { get_input: number } } }
     disk: { type: tosca.nodes.BlockStorage, properties: { size: 10 GB } }
+    tool:
+      type: tosca.nodes.SoftwareComponent
+      artifacts:
+        nfs: { type: tosca.artifacts.AnsibleGalaxy.role, file: "owner.nfs,v1", checksum: 0a, checksum_algorithm: MD5 }
+        far: { type: tosca.artifacts.AnsibleGalaxy.role, file: "git+https://github.com/owner/far,v2|far" }
+      requirements: [ { host: server } ]
+      interfaces: { Standard: { create: tool.sh, configure: { implementation: recipes/udocker } } }
     net: { type: tosca.nodes.network.Network, properties: { network_type: private, cidr: 10.0.*.0/24 } }
     port: { type: tosca.nodes.network.Port, requirements: [ { binding: worker }, { link: net } ] }
   groups:
@@ -163,6 +172,9 @@ WORDS = [
     "1 GB",
     "scalar-unit.size",
     "recipes/udocker",
+    "tosca.artifacts.AnsibleGalaxy.role",
+    "owner.nfs,v1|nfs",
+    "git+https://[x,v|y",
     "../x.yml",
     "a.sh",
     "placement",
@@ -216,6 +228,7 @@ def ends_well(tmp_path):
     signal.signal(signal.SIGVTALRM, too_long)
 
     (tmp_path / "base.yaml").write_text(TEXTS["mpi_cluster.yaml"])
+    (tmp_path / "tool.sh").write_text("true")
 
     def check(text, inputs, seed=""):
         path = tmp_path / "t.yaml"

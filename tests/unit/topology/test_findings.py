@@ -59,6 +59,12 @@ def test_an_unknown_version_has_a_suggestion(findings):
     ]
 
 
+@pytest.mark.parametrize("version", ["1_0", "1_1", "1_2", "1_3"])
+def test_versions_1_0_to_1_3_are_read(findings, version):
+    text = "topology_template: { node_templates: { a: { type: tosca.nodes.Compute } } }\n"
+    assert findings(text, header=f"tosca_definitions_version: tosca_simple_yaml_{version}\n") == []
+
+
 def test_tosca_2_is_recognised_and_said_to_be_unsupported(findings):
     assert findings("description: x\n", header="tosca_definitions_version: tosca_2_0\n") == [
         "t.yaml:1:28: error version: TOSCA 2.0 is not supported yet (write it for tosca_simple_yaml_1_3)",
