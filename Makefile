@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# Byte code is kept, whatever the environment says: each of the many processes that tests start would compile it anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .venv/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -23,11 +25,15 @@ system: ## install the Debian packages that provider local needs (root)
 	@scripts/install-system
 
 .PHONY: test
-test: test-unit test-faults test-conformance test-local ## unit, fault, conformance and local end-to-end tiers
+test: test-unit test-processes test-faults test-conformance test-local ## all tiers but OpenStack's
 
 .PHONY: test-unit
 test-unit: .venv/.ready ## pure and fast
 	$(BIN)/pytest --quiet -n 2 tests/unit
+
+.PHONY: test-processes
+test-processes: .venv/.ready ## programs that run on nodes, as processes of this machine: they wait more than they work
+	$(BIN)/pytest --quiet -n 4 tests/processes
 
 .PHONY: test-faults
 test-faults: .venv/.ready ## SIGKILL at every point of a command

@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(answer: Callable[[Request], Answer]) -> Iterator[Server]:
     server = Server(answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.002}, daemon=True)
     thread.start()
     try:
         yield server
