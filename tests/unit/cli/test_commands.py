@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -30,14 +31,15 @@ topology_template:
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, database):
     """An empty home, a template, and a fake cloud in a file of that home."""
     monkeypatch.setenv("IM_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "home").mkdir()
+    shutil.copy(database, tmp_path / "home")
     (tmp_path / "lab.yaml").write_text(TEMPLATE)
 
     def provider(self, cloud):
-        self.settings.home.mkdir(exist_ok=True)
         made = FakeProvider(self.settings, "fake:cli")
         made.name = cloud
         return made

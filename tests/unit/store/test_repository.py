@@ -1,6 +1,7 @@
 """What the client remembers."""
 
 import multiprocessing
+import shutil
 import sqlite3
 import threading
 from dataclasses import replace
@@ -47,7 +48,8 @@ TOPOLOGY = Topology(
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, database):
+    shutil.copy(database, tmp_path)
     store = Store(tmp_path / "im.db", busy_timeout=0.05)
     yield store
     store.close()

@@ -1,5 +1,6 @@
 """How an older database becomes one of this release."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,8 @@ from im.store.repository import Store
 
 
 @pytest.fixture
-def path(tmp_path):
-    Store(tmp_path / "im.db").close()
-    return tmp_path / "im.db"
+def path(tmp_path, database):
+    return shutil.copy(database, tmp_path / "im.db")
 
 
 def engine(path):
