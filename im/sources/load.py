@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -82,10 +84,26 @@ def load(
     known = kept.topology(key, lambda made_of: _still_holds(made_of, sources, reading)) if key else None
     if known is not None:
         return known
-    topology, made_of = _build(sources, inputs, kept, reading)
+    with _without_collector():
+        topology, made_of = _build(sources, inputs, kept, reading)
     if key:
         kept.keep(key, topology, made_of)
     return topology
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Leave out the search for cyclic garbage: reading makes many values and hardly any garbage.
+
+    In a template of 10,000 nodes the search takes a third of the time, and more of it the larger the template is.
+    """
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_on:
+            gc.enable()
 
 
 def read_types(template: Path | None, reading: Reading) -> tuple[Map, Types]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from subcluster import SubCluster
 
 from im.api import LocalManager
+from im.config import Settings
 from im.errors import InputError
 from im.topology.model import Topology
 
@@ -34,17 +36,30 @@ GREET = {
 NOTE = {"tasks/main.yml": "- copy: { dest: '{{ note_path }}', content: 'noted' }\n"}
 
 
-class Galaxy(BaseHTTPRequestHandler):
-    """Knows two roles, and hands out their archives, as Galaxy and the forge behind it do."""
+HADOOP = {
+    "tasks/main.yml": (
+        "- copy: { dest: /etc/hadoop.type, content: '{{ hadoop_type_of_node }} of {{ hadoop_master }}' }\n"
+    )
+}
+USERS = {"tasks/main.yml": "- copy: { dest: /etc/hadoop.users, content: made }\n"}
+ROLES = {
+    "example.greet": ("v1.0", GREET),
+    "example.note": ("v2", NOTE),
+    "indigo-dc.hadoop": ("1.2", HADOOP),
+    "indigo-dc.os_users": ("1.0", USERS),
+}
 
-    roles: dict[str, tuple[int, str, dict[str, str]]] = {"greet": (1, "v1.0", GREET), "note": (2, "v2", NOTE)}  # noqa: RUF012
+
+class Galaxy(BaseHTTPRequestHandler):
+    """Knows some roles, and hands out their archives, as Galaxy and the forge behind it do."""
 
     def do_GET(self) -> None:
-        for name, (number, version, files) in self.roles.items():
+        for number, (full_name, (version, files)) in enumerate(ROLES.items()):
+            owner, _, name = full_name.partition(".")
             archive = f"/{name}-{version}.tar.gz"
             address = f"http://{self.headers['Host']}{archive}"
             answers = {
-                f"/api/v1/roles/?owner__username=example&name={name}": _listed({"id": number, "name": name}),
+                f"/api/v1/roles/?owner__username={owner}&name={name}": _listed({"id": number, "name": name}),
                 f"/api/v1/roles/{number}/versions/": _listed({"name": version, "download_url": address}),
                 archive: _archive(name, files),
             }
@@ -84,6 +99,11 @@ def galaxy() -> Iterator[str]:
         thread.join()
 
 
+CORPUS = Path(os.environ.get("IM_CORPUS") or Path(__file__).resolve().parents[2].parent / "shared" / "corpus")
+INDIGO = CORPUS / "indigo-types"
+ADDRESS = "https://raw.githubusercontent.com/indigo-dc/tosca-types/master"
+
+
 @dataclass(frozen=True)
 class Made:
     """What was deployed, and the template as it was read."""
@@ -93,19 +113,25 @@ class Made:
     outputs: dict[str, object]
 
 
-@pytest.fixture(scope="module")
-def made(new_home) -> Iterator[Made]:
-    settings = new_home()
+@contextmanager
+def deployed(settings: Settings, name: str, template: Path, import_map: dict[str, Path]) -> Iterator[Made]:
+    """Read a template while Galaxy is there, and deploy it when that is gone."""
     with galaxy() as server:
         allowed = settings.model_copy(update={"galaxy": server, "import_hosts": ["127.0.0.1"]})
         with LocalManager(allowed) as im:
-            topology = im.validate(TEMPLATE, dialect="im")
+            topology = im.validate(template, import_map=import_map, dialect="im")
     with LocalManager(settings) as im:
         try:
-            view = im.deploy("dialect", "local", topology)
-            yield Made(topology, SubCluster("dialect", settings), dict(view.outputs))
+            view = im.deploy(name, "local", topology)
+            yield Made(topology, SubCluster(name, settings), dict(view.outputs))
         finally:
-            im.delete("dialect")
+            im.delete(name)
+
+
+@pytest.fixture(scope="module")
+def made(new_home) -> Iterator[Made]:
+    with deployed(new_home(), "dialect", TEMPLATE, {}) as made:
+        yield made
 
 
 def test_the_template_says_what_it_needs_and_nothing_is_missing(made):
@@ -148,3 +174,15 @@ def test_where_the_role_cannot_be_had_no_machine_is_made(new_home):
         with pytest.raises(InputError, match=r"use roles that cannot be had: example\.greet"):
             im.deploy("refused", "local", topology)
         assert im.infrastructures() == ()
+
+
+@pytest.mark.skipif(not INDIGO.is_dir(), reason=f"no INDIGO templates in {INDIGO}")
+def test_an_example_of_indigos_runs_as_it_is_with_its_own_types_and_playbooks(new_home):
+    template = INDIGO / "examples" / "hadoop_cluster.yaml"
+    with deployed(new_home(), "hadoop", template, {ADDRESS: INDIGO}) as made:
+        nodes = {node.group: node for node in made.nodes.cluster.nodes}
+        master, slave = nodes["hadoop_server"], nodes["hadoop_wn"]
+        read = "cat /etc/hadoop.type; echo; cat /etc/hadoop.users"
+        assert made.nodes.on(master.name, read).split("\n") == [f"master of {master.private_address}", "made"]
+        assert made.nodes.on(slave.name, read).split("\n") == [f"slave of {master.private_address}", "made"]
+        assert made.outputs["dfs_url"] == f"http://{master.public_address}:50070"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 from pathlib import Path
@@ -231,3 +232,13 @@ def test_the_mpi_cluster_is_what_the_first_example_needs():
         ("worker", "mpi"),
     }
     assert {one.name for one in topology.outputs} == {"frontend_address", "node_addresses", "login"}
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_the_collector_of_garbage_is_as_it_was_before(folder, is_on):
+    (gc.enable if is_on else gc.disable)()
+    try:
+        findings(template("none.yaml"))
+        assert gc.isenabled() is is_on
+    finally:
+        gc.enable()
