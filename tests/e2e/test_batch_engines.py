@@ -58,9 +58,9 @@ def wait_until_nothing_is_left(worker, job):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_container_runs_as_its_user_with_its_outputs_apart_and_its_own_exit_code(ann, engine):
-    script = "id -u; echo $COLOUR; pwd; hostname; echo wrong >&2; exit 42"
+    script = "id -u; echo $COLOUR; pwd; hostname; echo ${SLURM_JOB_ID:+in a job}; echo wrong >&2; exit 42"
     code, output, errors = ann.do(f"im-batch run --engine {engine} -e COLOUR='dark red' -w /usr $I sh -c '{script}'")
-    assert (code, output, errors) == (42, "3001\ndark red\n/usr\nworker-1\n", "wrong\n")
+    assert (code, output, errors) == (42, "3001\ndark red\n/usr\nworker-1\nin a job\n", "wrong\n")
 
 
 def test_what_an_image_says_of_its_program_holds_in_every_engine(ann, worker):

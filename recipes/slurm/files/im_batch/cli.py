@@ -86,7 +86,7 @@ def _internal(words: list[str]) -> int:
     if words[0] == "job":
         return job.main(Path(words[1]))
     if words[0] == "podman":
-        return podman.inside(Path(words[1]), json.loads(words[2]))
+        return podman.inside()
     if words[0] == "keeper":
         return keeper.main()
     if words[0] == "records":

@@ -16,7 +16,7 @@ KEEPER = "/usr/local/lib/im/im-batch-keeper"
 BELOW_US = False
 
 
-def start(folder: Path, wanted: dict[str, Any]) -> subprocess.Popen[bytes]:  # noqa: ARG001 - as all engines
+def start(wanted: dict[str, Any]) -> subprocess.Popen[bytes]:
     """Have the container started; its end is the process's. Raises :class:`BatchError`."""
     if not Path("/usr/bin/docker").exists():
         raise BatchError("this node has no Docker", "add im.nodes.Docker to its group, or take another engine")

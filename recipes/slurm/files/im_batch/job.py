@@ -23,7 +23,7 @@ class Engine(Protocol):
 
     BELOW_US: bool
 
-    def start(self, folder: Path, wanted: dict[str, Any]) -> subprocess.Popen[bytes]:
+    def start(self, wanted: dict[str, Any]) -> subprocess.Popen[bytes]:
         """Start the container, as the user, within the job's limits, without new privileges."""
 
     def tell(self, process: subprocess.Popen[bytes], number: int) -> None:
@@ -39,7 +39,7 @@ def main(folder: Path) -> int:
     try:
         wanted = json.loads((folder / "container.json").read_text())
         wanted["variables"] = {**wanted["variables"], **inherited()}
-        report.update(run(ENGINES[wanted["engine"]], folder, wanted))
+        report.update(run(ENGINES[wanted["engine"]], wanted))
     except (BatchError, OSError, KeyError, ValueError) as error:
         print(f"im-batch: {error}", file=sys.stderr)  # noqa: T201
     report.update(ended=time.time(), oom_kills=usage.own_oom_kills())
@@ -57,12 +57,12 @@ def inherited() -> dict[str, str]:
     return {name: os.environ[name] for name in known if name in os.environ}
 
 
-def run(engine: Engine, folder: Path, wanted: dict[str, Any]) -> dict[str, int]:
+def run(engine: Engine, wanted: dict[str, Any]) -> dict[str, int]:
     """Run the container to its end, and return its exit code and how many bytes it read and wrote, if we can know.
 
     We stay whatever comes, to write it down. TERM goes on to the program alone, and USR1 means to end it by force.
     """
-    process = engine.start(folder, wanted)
+    process = engine.start(wanted)
     before = transferred()  # an image that was made ready just now
     for number, order in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGUSR1, signal.SIGKILL)):
         signal.signal(number, lambda *_, order=order: engine.tell(process, order))

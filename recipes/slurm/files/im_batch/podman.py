@@ -26,7 +26,7 @@ runtime = "crun"
 BELOW_US = True
 
 
-def start(folder: Path, wanted: dict[str, Any]) -> subprocess.Popen[bytes]:
+def start(wanted: dict[str, Any]) -> subprocess.Popen[bytes]:
     """Start the container. Raises :class:`BatchError`.
 
     What is mounted must be bound before the container is made, and by who may mount: in Podman's own user namespace,
@@ -40,21 +40,19 @@ def start(folder: Path, wanted: dict[str, Any]) -> subprocess.Popen[bytes]:
     mine, job = place / f"images-{os.getuid()}", place / os.environ["SLURM_JOB_ID"]
     with images.lock(mine / "lock"):
         _prepare(wanted, _store(mine), _environment(mine))
-    order = {"user": f"{os.getuid()}:{os.getgid()}", "known": binding.identities(checked)}
-    order["store"] = [*_store(job), f"--storage-opt={places.podman_driver()}.imagestore={mine}/store"]
-    line = [
-        PROGRAM,
-        "--log-level=error",
-        "unshare",
-        sys.executable,
-        "-I",
-        "-c",
-        places.ENTRY,
-        "podman",
-        str(folder),
-        json.dumps(order),
-    ]
-    return subprocess.Popen(line, stdin=subprocess.DEVNULL, env=_environment(job))
+    order = {
+        "wanted": wanted,
+        "user": f"{os.getuid()}:{os.getgid()}",
+        "known": binding.identities(checked),
+        "store": [*_store(job), f"--storage-opt={places.podman_driver()}.imagestore={mine}/store"],
+    }
+    ours = (sys.executable, "-I", "-c", places.ENTRY, "podman")
+    line = [PROGRAM, "--log-level=error", "unshare", *ours]
+    process = subprocess.Popen(line, stdin=subprocess.PIPE, env=_environment(job))
+    assert process.stdin is not None  # noqa: S101
+    with process.stdin as stream:
+        stream.write(json.dumps(order).encode())
+    return process
 
 
 def _store(folder: Path) -> list[str]:
@@ -73,14 +71,16 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **own, "CONTAINERS_CONF": str(settings)}
 
 
-def inside(folder: Path, order: dict[str, Any]) -> int:
+def inside() -> int:
     """Bind what was checked, and become the container's starter."""
-    wanted = json.loads((folder / "container.json").read_text())
+    order = json.load(sys.stdin)
+    wanted = order["wanted"]
     scratch = places.scratch(os.environ["SLURM_JOB_ID"])
     pairs = [(str(scratch / "tmp"), "/tmp")]  # noqa: S108
     if wanted["mounts"]:
         binding.enter_mounts()
         pairs += binding.bind(wanted["mounts"], order["known"], scratch / "mounts")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.execv(PROGRAM, command_line(wanted, pairs, order["user"], order["store"]))  # noqa: S606
 
 

@@ -18,7 +18,7 @@ WAIT = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
 BELOW_US = True
 
 
-def start(folder: Path, wanted: dict[str, Any]) -> subprocess.Popen[bytes]:  # noqa: ARG001 - as all engines
+def start(wanted: dict[str, Any]) -> subprocess.Popen[bytes]:
     """Check and bind the mounts, and start the container. Raises :class:`BatchError`."""
     processes.give_up_privileges()
     scratch = places.scratch(os.environ["SLURM_JOB_ID"])
