@@ -12,14 +12,11 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
@@ -64,66 +61,6 @@ class View:
         hidden = {"infrastructure", "token", "configured", "host_public_key"}
         nodes = [{key: value for key, value in asdict(node).items() if key not in hidden} for node in self.nodes]
         return asdict(self) | {"outputs": dict(self.outputs), "nodes": nodes}
-
-
-class Workshop:
-    """What the engine needs done on nodes: SSH probes, Ansible on the front-end, the preflight."""
-
-    def __init__(self, settings: Settings) -> None:
-        from im.ssh.verified import Tunnels
-
-        self.settings = settings
-        self._preparing: dict[str, Future[None]] = {}
-        self._tunnels = Tunnels()
-
-    def reachable(self, cluster: Cluster, node: Node) -> bool:
-        """Whether the node's SSH server answers with the host key that is its own."""
-        from im.ssh.contact import reach
-
-        return reach(cluster, node, tunnels=self._tunnels)
-
-    def prepare(self, cluster: Cluster, emit: Emit) -> None:
-        """Begin to bring Ansible to the front-end; ``configure`` begins its own work and then waits for this."""
-        from im.contextualize.configure import prepare_front_end
-
-        self._preparing[cluster.infrastructure] = begin(partial(prepare_front_end, cluster, self.settings, emit))
-
-    def configure(self, cluster: Cluster, topology: Topology, emit: Emit) -> None:
-        """Run the recipes and the template's own operations. Raises ``ContextualizationError``."""
-        from im.contextualize.configure import configure
-
-        self._tunnels.close()
-        folder = self.settings.infrastructure_folder(cluster.infrastructure) / "logs"
-        preparing = self._preparing.pop(cluster.infrastructure, None)
-        prepared = preparing.result if preparing else None
-        configure(cluster, topology, folder=folder, settings=self.settings, emit=emit, prepared=prepared)
-
-    def preflight(self, cluster: Cluster, topology: Topology, emit: Emit) -> None:
-        """Prove that the nodes work as one cluster. Raises ``PreflightError``."""
-        from im.jobs.preflight import preflight
-
-        preflight(cluster, topology, emit=emit)
-
-    def digest(self, cluster: Cluster, topology: Topology) -> str:
-        """What the contextualization depends on, as one word."""
-        from im.contextualize.configure import digest
-
-        return digest(cluster, topology)
-
-
-def begin(work: Callable[[], None]) -> Future[None]:
-    """Do something in a thread that the end of the process does not wait for: an interrupted client shall be gone."""
-    future: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            work()
-            future.set_result(None)
-        except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="im-prepare", daemon=True).start()
-    return future
 
 
 class LocalManager:
@@ -465,6 +402,7 @@ class LocalManager:
 
     def _engine(self, cloud: str) -> Engine:
         from im.engine.operations import Engine
+        from im.workshop import Workshop
 
         return Engine(self.store, self._provider(cloud), Workshop(self.settings), self.settings, self.emit)
 
