@@ -178,6 +178,17 @@ def test_delete_leaves_nothing(lab):
     assert not (lab.settings.infrastructure_folder(record.id) / "ssh").exists()
 
 
+def test_delete_looks_before_it_asks_for_anything(lab):
+    lab.deploy()
+    provider = lab.provider
+    asked = []
+    for name in ("list", "delete"):
+        plain = getattr(provider, name)
+        setattr(provider, name, lambda *words, name=name, plain=plain: asked.append(name) or plain(*words))
+    lab.engine().delete("demo")
+    assert asked[:2] == ["list", "delete"]
+
+
 def test_what_was_deleted_is_remembered_with_its_events(lab):
     record = lab.deploy()
     lab.engine().delete("demo")

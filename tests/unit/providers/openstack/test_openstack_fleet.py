@@ -242,6 +242,16 @@ def test_no_room_is_an_error_if_nothing_could_be_requested(nova, fleet):
         create(fleet, specs(1, 2))
 
 
+def test_who_has_looked_before_deleting_watches_by_brief_listings(nova, fleet, api):
+    create(fleet, specs(1, 2))
+    stranger = Fleet(api)
+    ids = [one.id for one in stranger.list(LAB)]
+    stranger.delete(ids)
+    nova.asked()
+    assert stranger.list(LAB) == ()
+    assert nova.asked() == ["GET /servers"]
+
+
 def test_deleting_what_is_gone_is_quiet(nova, fleet):
     fleet.delete(["never", "never"])
     assert nova.asked() == ["DELETE /servers/never"]
