@@ -29,10 +29,9 @@ from im.ssh.keys import KeyRing
 ROOT = Path(__file__).resolve().parents[1]
 LARGE = 64
 CLIENT = Path(sys.executable).with_name("im_client")
-PACKAGES = packages(["base", "udocker", "openmpi"])
 INSTALL = (
     "DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends"
-    " -o Dpkg::Options::=--force-unsafe-io install " + " ".join(PACKAGES)
+    " -o Dpkg::Options::=--force-unsafe-io install "
 )
 
 
@@ -60,7 +59,7 @@ def floor(workers: int, settings: Settings, *, install: bool = True) -> float:
             list(pool.map(lambda one: until_up(cluster, one), nodes))
             if install:
                 statuses = list(
-                    pool.map(lambda one: run(cluster, one, ["sh", "-c", INSTALL], timeout=3600).status, nodes)
+                    pool.map(lambda one: run(cluster, one, ["sh", "-c", install_on(one)], timeout=3600).status, nodes)
                 )
                 if any(statuses):
                     raise SystemExit(f"the floor's own install failed: {statuses}")
@@ -68,6 +67,11 @@ def floor(workers: int, settings: Settings, *, install: bool = True) -> float:
         close(cluster)
         remove(provider, infrastructure)
     return seconds
+
+
+def install_on(one: Node) -> str:
+    """Return the command that installs what the recipes want on this node: as on ours, some on the front-end alone."""
+    return INSTALL + " ".join(packages(["base", "udocker", "openmpi"], once=one.front_end, front_end=one.front_end))
 
 
 def remove(provider: LocalProvider, infrastructure: str) -> None:

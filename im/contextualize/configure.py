@@ -15,8 +15,8 @@ from im.contextualize.attributes import attributes
 from im.contextualize.digest import digest_of
 from im.contextualize.events import Failure, failure, translate
 from im.contextualize.front_end import TOOLED, prepare_front_end, push_keys
-from im.contextualize.inventory import by_nfs, home_is_shared, inventory, node_packages, used_roles
-from im.contextualize.playbook import dump, site, steps
+from im.contextualize.inventory import inventory, node_packages, used_roles
+from im.contextualize.playbook import dump, site_of
 from im.data_files import data_folder
 from im.errors import ContextualizationError
 from im.events import Event
@@ -63,8 +63,7 @@ def configure(
         prepare_front_end(used, settings, emit)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"configure-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"
-    work = steps(topology, evaluated_inputs(cluster, topology))
-    plan = site(work, own_homes=not home_is_shared(cluster), nfs=bool(by_nfs(cluster)))
+    plan = site_of(cluster, topology, evaluated_inputs(cluster, topology))
     with tempfile.TemporaryDirectory(prefix="im-") as private, log.open("a", encoding="utf-8") as text:
         log.chmod(0o600)
         _write_project(Path(private), cluster, topology, plan)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from im.contextualize import recipes
-from im.contextualize.inventory import by_nfs, home_is_shared, inventory, used_roles
-from im.contextualize.playbook import site, steps
+from im.contextualize.inventory import inventory, used_roles
+from im.contextualize.playbook import site_of
 from im.errors import ContextualizationError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def digest_of(cluster: Cluster, topology: Topology, inputs: Mapping[tuple[str, str], Mapping[str, object]]) -> str:
     """Return the digest over recipes, operations with their evaluated inputs, members and variables."""
-    plan = site(steps(topology, inputs), own_homes=not home_is_shared(cluster), nfs=bool(by_nfs(cluster)))
+    plan = site_of(cluster, topology, inputs)
     document = {
         "inventory": inventory(cluster, topology),
         "plays": plan.plays,

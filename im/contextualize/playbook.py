@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from im.contextualize.inventory import OTHERS, group_name
-from im.contextualize.recipes import BASE, NFS
+from im.contextualize.inventory import OTHERS, by_nfs, group_name, home_is_shared
+from im.contextualize.recipes import BASE, NFS, needs_no_packages
 from im.errors import ContextualizationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from im.plan.model import Cluster
     from im.topology.model import Operation, Software, Topology
 
 Play = dict[str, Any]
@@ -42,26 +43,50 @@ class Step:
     groups: tuple[str, ...]
 
 
-def site(steps: Sequence[Step], *, own_homes: bool = False, nfs: bool = False) -> Site:
+def site_of(cluster: Cluster, topology: Topology, inputs: Mapping[tuple[str, str], Mapping[str, object]]) -> Site:
+    """Return the playbook for a cluster; ``inputs`` has the evaluated inputs by software and operation."""
+    return site(
+        steps(topology, inputs),
+        own_homes=not home_is_shared(cluster),
+        volumes=any(group.volumes for group in topology.groups),
+        nfs=bool(by_nfs(cluster)),
+    )
+
+
+def site(steps: Sequence[Step], *, own_homes: bool = False, volumes: bool = False, nfs: bool = False) -> Site:
     """Return the playbook for these steps: ``base`` everywhere, then level by level, each waiting for the last.
 
-    ``own_homes``: no two nodes have the same /home. ``nfs``: folders of the front-end are mounted on the others.
+    Recipes that need no packages come before the packages are waited for. ``own_homes``: no two nodes have the same
+    /home. ``volumes``: some nodes have. ``nfs``: folders of the front-end are mounted on the others.
     """
+    early = [step for step in steps if step.level == steps[0].level and _is_early(step)]
     plays: list[Play] = [_part(BASE, OTHERS, "own_home")] if own_homes else []
+    plays += [_part(BASE, "all", "volumes")] if volumes else []
     plays.append(_play(BASE, "all", roles=[BASE]))
+    plays += [_roles(step_group) for step_group in _bundles(early)]
+    plays.append(_part(BASE, "all", "packages"))
     plays += [_part(NFS, f"all:!{OTHERS}", "server"), _part(NFS, OTHERS, "client")] if nfs else []
     files: dict[str, Path] = {}
     texts: dict[str, str] = {}
-    for step_group in _bundles(steps):
+    for step_group in _bundles(step for step in steps if step not in early):
         first = step_group[0]
         if first.operation.kind == "role":
-            title = ", ".join(dict.fromkeys(step.operation.implementation for step in step_group))
-            plays.append(_play(title, _hosts(first), roles=[_role(step) for step in step_group]))
+            plays.append(_roles(step_group))
         elif first.operation.kind == "script":
             plays.append(_script(first, files))
         else:
             plays.append(_import(first, files, texts))
     return Site(tuple(plays), files, texts)
+
+
+def _is_early(step: Step) -> bool:
+    return step.operation.kind == "role" and needs_no_packages(step.operation.implementation)
+
+
+def _roles(same_nodes: Sequence[Step]) -> Play:
+    """Return a play for roles of one level on the same groups."""
+    title = ", ".join(dict.fromkeys(step.operation.implementation for step in same_nodes))
+    return _play(title, _hosts(same_nodes[0]), roles=[_role(step) for step in same_nodes])
 
 
 def _part(role: str, hosts: str, tasks: str) -> Play:

@@ -55,5 +55,10 @@ def packages(used: Iterable[str], *, once: bool = True, front_end: bool = False)
     return sorted(wanted)
 
 
+def needs_no_packages(role: str) -> bool:
+    """Tell whether the tasks of a recipe may run before its packages are there: ``early: true`` in its list."""
+    return bool(_listed(folder(role) / "packages.yml").get("early"))
+
+
 def _listed(path: Path) -> dict[str, list[str]]:
     return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}

@@ -10,16 +10,22 @@ from typing import Any
 
 CLOCK_TOLERANCE = 2.0
 """Seconds that two nodes' clocks may differ."""
+EVIDENCE = 8192
+"""Characters that are kept of what a run that failed wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that does not work: on which node, which check, what was seen, and what to do about it."""
+    """One thing that does not work: on which node, which check, what was seen, and what to do about it.
+
+    ``evidence``: what the programs wrote, where the message is only a line of it.
+    """
 
     node: str
     check: str
     message: str
     hint: str = ""
+    evidence: str = ""
 
     def __str__(self) -> str:
         return f"node {self.node}, {self.check}: {self.message}"
@@ -71,7 +77,7 @@ def mpi_problem(ranks: int, nodes: Sequence[str], code: int, output: str, errors
             told = "a rank ran on the node's own files, not in its container"
             return Problem(report["host"], "mpi", told, "another execution mode of the container engine may work")
     told, hint = _togetherness(ranks, code, reports, errors)
-    return Problem(", ".join(nodes), "mpi", told, hint) if told else None
+    return Problem(", ".join(nodes), "mpi", told, hint, f"{output}{errors}"[-EVIDENCE:]) if told else None
 
 
 def _togetherness(ranks: int, code: int, reports: Sequence[Mapping[str, Any]], errors: str) -> tuple[str, str]:

@@ -85,6 +85,7 @@ def check_mesh(cluster: Cluster) -> tuple[Problem, ...]:
     addresses = {node.name: node.private_address for node in cluster.nodes}
     request = {
         "nodes": list(addresses),
+        "here": cluster.front_end.name,
         "probe": source("probe"),
         "shared": cluster.shared,
         "timeout": SSH_TIMEOUT,
@@ -175,7 +176,8 @@ def _member(name: str, kind: bytes, link: str = "") -> tarfile.TarInfo:
 def _judge(problems: Sequence[Problem], tell: Teller) -> None:
     """Tell all problems, and raise the first."""
     for problem in problems:
-        tell("failed", f"preflight-{problem.check.replace(' ', '-')}", str(problem))
+        evidence = {"evidence": problem.evidence} if problem.evidence else None
+        tell("failed", f"preflight-{problem.check.replace(' ', '-')}", str(problem), evidence)
     if problems:
         first = problems[0]
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""

@@ -203,7 +203,7 @@ def test_nodes_are_given_back_even_if_the_supervisor_is_killed(job):
 
 def test_root_may_end_what_carries_the_mark_of_a_job():
     name = secrets.token_hex(8)
-    process = subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 300"], env={**os.environ, "IM_JOB": name})
+    process = subprocess.Popen(["sh", "-c", "trap '' TERM; exec sleep 300"], env={**os.environ, "IM_JOB": name})
     assert subprocess.run([sys.executable, PROGRAM, "end", name, "0.1"], check=False).returncode == 1
     assert process.wait(10) == -9
     assert not supervisor.marked(name)

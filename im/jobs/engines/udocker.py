@@ -10,6 +10,8 @@ from im.jobs.engines.base import LOADED, Inside, Steps
 if TYPE_CHECKING:
     from im.jobs.images import Image
 
+_FIRST_MODE = "P1"
+"""The mode that every container begins with."""
 _SHARED = ("/tmp", "/dev/shm", "/etc/hosts")  # noqa: S108
 
 
@@ -23,7 +25,7 @@ class Udocker:
     def prepare(self, image: Image, archive: str, mode: str) -> Steps:
         """Import a tree straight into a container; images go through udocker's layers."""
         name = f"--name={image.container}"
-        setup = (("udocker", "setup", f"--execmode={mode}", image.container),) if mode else ()
+        setup = () if mode in {"", _FIRST_MODE} else (("udocker", "setup", f"--execmode={mode}", image.container),)
         if image.kind == "rootfs":
             return ("udocker", "import", "--tocontainer", name, archive), *setup
         if image.kind == "registry":

@@ -1,8 +1,8 @@
 """Runs :mod:`im.jobs.remote.probe` on all nodes at once, from the front-end, as the cluster's user.
 
-``mesh.py REQUEST`` with a JSON object: ``nodes`` (names, the order of the ring), ``probe`` (the program's text),
-``shared`` (folders), ``timeout``. Prints a JSON object: node -> its report, with ``asked`` and ``answered`` (our clock)
-or ``error``.
+``mesh.py REQUEST`` with a JSON object: ``nodes`` (names, the order of the ring), ``here`` (the one that we run on),
+``probe`` (the program's text), ``shared`` (folders), ``timeout``. Prints a JSON object: node -> its report, with
+``asked`` and ``answered`` (our clock) or ``error``.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ def look(node: str, request: dict[str, Any]) -> dict[str, Any]:
     nodes = request["nodes"]
     after = nodes[(nodes.index(node) + 1) % len(nodes)] if len(nodes) > 1 else ""
     asked = {"names": nodes, "next": after, "shared": request["shared"], "timeout": request["timeout"]}
-    remote = shlex.join(["python3", "-c", request["probe"], json.dumps(asked)])
+    line = ["python3", "-c", request["probe"], json.dumps(asked)]
     options = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", f"ConnectTimeout={request['timeout']}"]
+    if node != request["here"]:
+        line = ["ssh", *options, node, "--", shlex.join(line)]
     start = time.time()
     try:
         done = subprocess.run(
-            ["ssh", *options, node, "--", remote],
+            line,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=request["timeout"] * 5,

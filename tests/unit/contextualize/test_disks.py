@@ -71,7 +71,7 @@ def test_a_front_end_that_is_alone_shares_nothing(apart):
 
 
 def test_folders_are_exported_before_they_are_mounted():
-    base, server, client = site((), nfs=True).plays
+    base, _, server, client = site((), nfs=True).plays
     assert base["roles"] == ["base"]
     assert (server["hosts"], client["hosts"]) == ("all:!im_others", "im_others")
     assert [play["tasks"][0]["ansible.builtin.import_role"]["tasks_from"] for play in (server, client)] == [

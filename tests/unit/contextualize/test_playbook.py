@@ -19,30 +19,50 @@ def outline(found) -> list[tuple[str, str]]:
 
 
 def test_base_comes_first_on_all_nodes(plan, topology):
-    assert outline(plan(topology())) == [("all", "base")]
+    assert outline(plan(topology())) == [("all", "base"), ("all", "base")]
+    assert plan(topology()).plays[1]["tasks"] == [part("packages")]
+
+
+def part(name: str) -> dict[str, object]:
+    return {"ansible.builtin.import_role": {"name": "base", "tasks_from": name}}
+
+
+def test_volumes_are_mounted_before_anything_is_written():
+    assert site((), volumes=True).plays[0]["tasks"] == [part("volumes")]
+    assert part("volumes") not in [play.get("tasks", [None])[0] for play in site(()).plays]
+
+
+def test_what_needs_no_packages_runs_before_they_are_waited_for(plan, topology, software):
+    found = plan(topology(software("a", "openmpi"), software("b", "udocker")))
+    assert [name for _, name in outline(found)] == ["base", "udocker", "base", "openmpi"]
+
+
+def test_what_needs_no_packages_but_other_software_waits_for_it(plan, topology, software):
+    found = plan(topology(software("a", "openmpi"), software("b", "udocker", level=1)))
+    assert [name for _, name in outline(found)] == ["base", "base", "openmpi", "udocker"]
 
 
 def test_nodes_with_homes_of_their_own_get_keys_and_tools_before_anything_else():
-    first, second = site((), own_homes=True).plays
+    first, second, _ = site((), own_homes=True).plays
     assert first["hosts"] == "im_others"
-    assert first["tasks"] == [{"ansible.builtin.import_role": {"name": "base", "tasks_from": "own_home"}}]
+    assert first["tasks"] == [part("own_home")]
     assert second["roles"] == ["base"]
 
 
 def test_the_same_role_on_two_groups_is_one_play(plan, topology, software):
     found = plan(topology(software("a", "openmpi", "front"), software("b", "openmpi")))
-    assert outline(found)[1:] == [("group_front:group_worker", "openmpi")]
+    assert outline(found)[2:] == [("group_front:group_worker", "openmpi")]
 
 
 def test_roles_of_one_level_on_the_same_groups_share_a_play(plan, topology, software):
-    found = plan(topology(*(software(f"{r}-{g}", r, g) for r in ("openmpi", "udocker") for g in ("front", "worker"))))
-    assert outline(found)[1:] == [("group_front:group_worker", "openmpi, udocker")]
-    assert [role["role"] for role in found.plays[1]["roles"]] == ["openmpi", "udocker"]
+    found = plan(topology(*(software(f"{r}-{g}", r, g) for r in ("openmpi", "docker") for g in ("front", "worker"))))
+    assert outline(found)[2:] == [("group_front:group_worker", "openmpi, docker")]
+    assert [role["role"] for role in found.plays[2]["roles"]] == ["openmpi", "docker"]
 
 
 def test_the_same_role_with_other_inputs_stays_apart(plan, topology, software):
-    found = plan(topology(software("a", "udocker", "front", modes="P1"), software("b", "udocker", modes="F3")))
-    assert [(play["hosts"], play["roles"][0]["vars"]) for play in found.plays[1:]] == [
+    found = plan(topology(software("a", "docker", "front", modes="P1"), software("b", "docker", modes="F3")))
+    assert [(play["hosts"], play["roles"][0]["vars"]) for play in found.plays[2:]] == [
         ("group_front", {"modes": "P1"}),
         ("group_worker", {"modes": "F3"}),
     ]
@@ -50,27 +70,27 @@ def test_the_same_role_with_other_inputs_stays_apart(plan, topology, software):
 
 def test_levels_follow_each_other(plan, topology, software):
     found = plan(topology(software("late", "docker", level=2), software("early", "openmpi", level=1)))
-    assert outline(found)[1:] == [("group_worker", "openmpi"), ("group_worker", "docker")]
+    assert outline(found)[2:] == [("group_worker", "openmpi"), ("group_worker", "docker")]
 
 
 def test_inputs_are_evaluated_with_the_addresses_of_the_nodes(plan, topology, software):
     address = {"get_attribute": ["front", "private_address", 0]}
     found = plan(topology(software("a", "openmpi", server=address)))
-    assert found.plays[1]["roles"][0]["vars"] == {"server": "10.0.0.1"}
+    assert found.plays[2]["roles"][0]["vars"] == {"server": "10.0.0.1"}
 
 
 def test_a_script_gets_its_inputs_as_environment(plan, topology, software):
     inputs = {"title": "x y", "number": 3, "flag": True, "hosts": ["a", "b"]}
     found = plan(topology(software("tool", "/t/install.sh", **inputs)))
-    assert found.plays[1]["environment"] == {"title": "x y", "number": "3", "flag": "true", "hosts": "a b"}
-    assert found.plays[1]["tasks"][0]["ansible.builtin.script"]["cmd"] in found.files
+    assert found.plays[2]["environment"] == {"title": "x y", "number": "3", "flag": "true", "hosts": "a b"}
+    assert found.plays[2]["tasks"][0]["ansible.builtin.script"]["cmd"] in found.files
 
 
 def test_a_playbook_runs_on_the_nodes_of_its_software_whatever_hosts_it_names(plan, topology, software, tmp_path):
     book = tmp_path / "book.yml"
     book.write_text("- hosts: localhost\n  connection: local\n  vars: {a: 1, b: 1}\n  tasks: []\n")
     found = plan(topology(software("tool", book, b=2)))
-    target = found.plays[1]["import_playbook"]
+    target = found.plays[2]["import_playbook"]
     assert yaml.safe_load(found.texts[target]) == [
         {"name": "tool", "hosts": "group_worker", "vars": {"a": 1, "b": 2}, "tasks": []}
     ]

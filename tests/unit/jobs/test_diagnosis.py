@@ -107,3 +107,8 @@ def test_a_launcher_that_fails_is_quoted_without_its_rulers():
 
 def test_a_rank_that_says_nothing_is_a_problem():
     assert "exit code 0, 1 of 2 ranks reported" in verdict(ranks({}))
+
+
+def test_everything_that_a_failed_run_wrote_is_kept_as_evidence():
+    problem = mpi_problem(2, ["w-1", "w-2"], 139, "partly\n", "one line\nmpirun noticed signal 11\n")
+    assert problem.evidence == "partly\none line\nmpirun noticed signal 11\n"
