@@ -17,11 +17,12 @@ from cloud_calls import Calls, counted, im_client, tell, tell_ratios, template, 
 
 PAIRS = 3
 PARALLEL = 8
+NETWORK = "private"
 PASSWORD = "IM_BENCH_OCCI_PASSWORD"
 
 
-def configure(cloud: str, home: Path) -> None:
-    """Write the site's settings, found in the cloud's own catalogue."""
+def configure(cloud: str, home: Path) -> str:
+    """Write the site's settings, found in the cloud's own catalogue; return the id of the servers' network."""
     import openstack
 
     connection = openstack.connect(cloud=cloud)
@@ -32,10 +33,11 @@ def configure(cloud: str, home: Path) -> None:
         "username": account["username"],
         "project": account["project_name"],
         "secret_env": PASSWORD,
-        "network": "private",
+        "network": NETWORK,
     }
     lines = "".join(f'{name} = "{value}"\n' for name, value in said.items())
     (home / "config.toml").write_text(f"[occi.bench]\n{lines}parallel = {PARALLEL}\n")
+    return connection.network.find_network(NETWORK, ignore_missing=False).id
 
 
 class Bench:
@@ -75,9 +77,9 @@ def main(cloud: str, image: str, flavor: str, *sizes: str) -> None:
     """Measure each size."""
     with tempfile.TemporaryDirectory(prefix="im-bench-") as folder:
         home = Path(folder)
-        configure(cloud, home)
+        network = configure(cloud, home)  # by its id: the name means a network of the template's own
         file = home / "bench.yaml"
-        file.write_text(template(private="network_name: private", image=image, flavor=flavor))
+        file.write_text(template(private=f"network_id: {network}", image=image, flavor=flavor))
         bench = Bench(cloud, file, home)
         bench.pair(1, occi_first=True)
         for size in sizes or ("8",):

@@ -95,16 +95,20 @@ class Networks:
         return ""
 
     def unpublish(self, server: Resource) -> None:
-        """Give the public addresses of a server back. They bear no mark, so they go before their server."""
-        dialect = self._client.site.dialect
-        for link in server.links:
-            if not is_floating(link, dialect):
-                continue
-            self._client.delete(self._client.location_of(link))
-            self._reservations.pop(server.id, None)
-            if "/ipreservation/" in link.target:
-                self._unreturned.add(link.target)
+        """Give the public addresses of a server back. They bear no mark, so they go before their server.
+
+        A link costs ooi more than its address does, and goes with it; elsewhere the link must go first.
+        """
+        links = [link for link in server.links if is_floating(link, self._client.site.dialect)]
+        reserved = {link.target for link in links if "/ipreservation/" in link.target}
+        self._unreturned.update(reserved)
         self._return_addresses()
+        returned = reserved - self._unreturned
+        for link in links:
+            if link.target not in returned:
+                self._client.delete(self._client.location_of(link))
+        self._return_addresses()
+        self._reservations.pop(server.id, None)
 
     def _return_addresses(self) -> tuple[str, ...]:
         """Give back the addresses that are linked no more; some sites do not believe that at once."""

@@ -426,13 +426,31 @@ def test_a_public_address_is_given_once_and_given_back(toy):
     assert {thing.kind for thing in toy.things.values()} == {"network"}
 
 
+@pytest.mark.parametrize("manner", ["ooi", "rocci-2"], indirect=True)
+def test_a_link_is_ended_only_where_the_site_wants_it_before_its_address(toy):
+    provider = make(toy)
+    (made,) = provider.create([SPEC])
+    toy.servers()[0].state = "active"
+    provider.publish(made.id)
+    toy.server.seen.clear()
+    provider.delete([made.id])
+    ended = [line.split("/")[1] for line in toy.server.lines() if line.startswith("DELETE")]
+    assert (
+        ended
+        == {
+            "ooi": ["ipreservation", "compute"],
+            "rocci-2": ["ipreservation", "networkinterface", "ipreservation", "compute"],
+        }["rocci-2" if toy.manner.schema else "ooi"]
+    )
+
+
 @pytest.mark.parametrize("manner", ["rocci-2"], indirect=True)
 def test_an_address_that_its_site_still_believes_in_use_is_given_back_at_the_end(toy):
     provider = make(toy)
     (made,) = provider.create([SPEC])
     toy.servers()[0].state = "active"
     provider.publish(made.id)
-    refusals = iter([Answer(409, TEXT, b"it has leases in use")] * 2)
+    refusals = iter([Answer(409, TEXT, b"it has leases in use")] * 3)
     end = "DELETE /ipreservation/"
     toy.before.append(lambda request: next(refusals, None) if request.line.startswith(end) else None)
     provider.delete([made.id])

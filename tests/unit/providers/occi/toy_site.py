@@ -32,6 +32,7 @@ class Manner:
     silent: bool = False
     public: str = ""
     schema: bool = False  # a request in JSON has what the standard's schema demands
+    leases: bool = False  # an address that is linked cannot be given back
 
 
 _PLAIN_PATHS = {"compute": "/compute/", "network": "/network/", "storage": "/storage/"}
@@ -72,6 +73,7 @@ MANNERS = {
         },
         1024,
         schema=True,
+        leases=True,
     ),
 }
 MANNERS["ooi-old"] = replace(
@@ -182,6 +184,8 @@ class ToySite:
         return link
 
     def _delete(self, thing: Thing) -> Answer:
+        if self.manner.leases and thing.kind == "ipreservation" and self._is_linked(thing):
+            return Answer(409, TEXT, b"it has leases in use")
         for link in thing.links:
             self.things.pop(f"{link.kind}/{link.id}", None)
         for server in self.servers():
@@ -195,6 +199,10 @@ class ToySite:
                 self.things.pop(f"{link.kind}/{link.id}", None)
         self.things.pop(f"{thing.kind}/{thing.id}", None)
         return Answer(204)
+
+    def _is_linked(self, thing: Thing) -> bool:
+        links = (link for server in self.servers() for link in server.links)
+        return any(link.attributes["occi.core.target"] == self._url(thing) for link in links)
 
     def _act(self, thing: Thing, action: str) -> Answer:
         wanted = {"start": ("inactive", "active"), "stop": ("active", "inactive")}[action]
