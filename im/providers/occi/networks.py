@@ -78,7 +78,7 @@ class Networks:
         self._prepared.pop(infrastructure, None)
         marked = ((network_mark(one.title), one.location) for one in (self._listing() if self._make else ()))
         ours = {f"network {mark.name}": at for mark, at in marked if mark and mark.infrastructure == infrastructure}
-        return (*self._return_addresses(), *self._ended(ours))
+        return (*self._return_addresses(sorted(self._unreturned)), *self._ended(ours))
 
     # public addresses
 
@@ -102,17 +102,17 @@ class Networks:
         links = [link for link in server.links if is_floating(link, self._client.site.dialect)]
         reserved = {link.target for link in links if "/ipreservation/" in link.target}
         self._unreturned.update(reserved)
-        self._return_addresses()
+        self._return_addresses(reserved)
         returned = reserved - self._unreturned
         for link in links:
             if link.target not in returned:
                 self._client.delete(self._client.location_of(link))
-        self._return_addresses()
+        self._return_addresses(reserved - returned)
         self._reservations.pop(server.id, None)
 
-    def _return_addresses(self) -> tuple[str, ...]:
-        """Give back the addresses that are linked no more; some sites do not believe that at once."""
-        return self._ended({f"public address {place.rpartition('/')[2]}": place for place in tuple(self._unreturned)})
+    def _return_addresses(self, places: Iterable[str]) -> tuple[str, ...]:
+        """Give back addresses that are linked no more; some sites do not believe that at once."""
+        return self._ended({f"public address {place.rpartition('/')[2]}": place for place in places})
 
     def _ended(self, places: Mapping[str, str]) -> tuple[str, ...]:
         """Delete things by their names; returns a line for each that is still there."""

@@ -444,6 +444,18 @@ def test_a_link_is_ended_only_where_the_site_wants_it_before_its_address(toy):
     )
 
 
+def test_who_is_deleted_beside_it_does_not_give_an_address_back_again(toy):
+    provider = make(toy, parallel=5)
+    ids = [one.id for one in provider.create(SPECS)]
+    for server in toy.servers():
+        server.state = "active"
+    provider.publish(ids[0])
+    toy.server.seen.clear()
+    toy.before.append(lambda request: time.sleep(0.05))
+    provider.delete(ids)
+    assert len([line for line in toy.server.lines() if line.startswith("DELETE /ipreservation/")]) == 1
+
+
 @pytest.mark.parametrize("manner", ["rocci-2"], indirect=True)
 def test_an_address_that_its_site_still_believes_in_use_is_given_back_at_the_end(toy):
     provider = make(toy)
