@@ -80,12 +80,16 @@ def _group_nodes(group: NodeGroup, rows: Sequence[Node]) -> list[DesiredNode]:
 
 
 def _staying(group: NodeGroup, rows: Sequence[Node]) -> set[int]:
-    """Who stays when there are too many: the removal list goes first, then what is broken, then the highest index."""
+    """Who stays when there are too many.
+
+    The removal list (names, or ids of the cloud) goes first, then what is broken, then the highest index.
+    """
     broken = {NodeState.DELETING, NodeState.FAILED, NodeState.LOST}
+    unwanted = {*group.removal_list} - {""}
     always = {1} if group.front_end else set()
     others = sorted(
         (row for row in rows if row.index not in always and row.state is not NodeState.GONE),
-        key=lambda row: (row.name in group.removal_list, row.state in broken, row.index),
+        key=lambda row: (not unwanted.isdisjoint((row.name, row.id)), row.state in broken, row.index),
     )
     return {*always, *(row.index for row in others[: group.count - len(always)])}
 

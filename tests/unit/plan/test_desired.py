@@ -75,6 +75,13 @@ def test_of_too_many_the_removal_list_goes_first():
     assert names(wanted, rows(1, 2, 3, 4))[1:] == ["worker-2", "worker-4"]
 
 
+def test_the_removal_list_may_say_ids_of_the_cloud():
+    wanted = topology(FRONT, NodeGroup("worker", count=1, removal_list=("", "id-1")))
+    have = [replace(row, id=f"id-{row.index}") for row in rows(1, 2)]
+    assert names(wanted, have)[1:] == ["worker-2"]
+    assert names(wanted, rows(1, 2))[1:] == ["worker-1"]
+
+
 def test_of_too_many_what_is_broken_goes_before_what_works():
     wanted = topology(FRONT, NodeGroup("worker", count=2))
     assert names(wanted, rows(1, state=NodeState.FAILED) + rows(2, 3))[1:] == ["worker-2", "worker-3"]

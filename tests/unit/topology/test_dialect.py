@@ -15,10 +15,17 @@ capability_types:
   tosca.capabilities.indigo.Endpoint:
     derived_from: tosca.capabilities.Endpoint
     properties: { dns_name: { type: string, required: false } }
+  tosca.capabilities.indigo.Scalable:
+    derived_from: tosca.capabilities.Scalable
+    properties:
+      count: { type: integer, required: false }
+      removal_list: { type: list, entry_schema: { type: string }, default: [], required: false }
 node_types:
   tosca.nodes.indigo.Compute:
     derived_from: tosca.nodes.Compute
-    capabilities: { endpoint: { type: tosca.capabilities.indigo.Endpoint } }
+    capabilities:
+      endpoint: { type: tosca.capabilities.indigo.Endpoint }
+      scalable: { type: tosca.capabilities.indigo.Scalable }
   tosca.nodes.indigo.Tool: { derived_from: tosca.nodes.SoftwareComponent }
   tosca.nodes.indigo.Qcg.Job: { derived_from: tosca.nodes.Root }
 topology_template:
@@ -79,6 +86,16 @@ def test_a_template_that_is_not_for_im_is_read_strictly_unless_one_says_so(read)
 )
 def test_machines_are_called_as_the_endpoint_says(read, dns_name, host_name):
     assert read(MACHINE % dns_name).groups[0].host_name == host_name
+
+
+def test_how_many_there_are_and_who_goes_first_is_said_as_im_has_it(read):
+    text = """
+    w:
+      type: tosca.nodes.indigo.Compute
+      capabilities: { scalable: { properties: { count: 2, removal_list: [ w-3, "0f1e-7" ] } } }
+"""
+    group = read(text).group("w")
+    assert (group.count, group.removal_list) == (2, ("w-3", "0f1e-7"))
 
 
 def test_a_job_for_another_service_is_refused_with_that_reason(read):
