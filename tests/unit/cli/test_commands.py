@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from im import api
+from im import api, workshop
 from im.cli.app import run
 from im.providers.fake import FakeContextualizer, FakeProvider
 
@@ -45,7 +45,7 @@ def here(tmp_path, monkeypatch, database):
         return made
 
     monkeypatch.setattr(api.LocalManager, "_provider", provider)
-    monkeypatch.setattr(api, "Workshop", lambda settings: FakeContextualizer(FakeProvider(settings, "fake:cli")))
+    monkeypatch.setattr(workshop, "Workshop", lambda settings: FakeContextualizer(FakeProvider(settings, "fake:cli")))
     return tmp_path
 
 
