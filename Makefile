@@ -49,7 +49,11 @@ fuzz: .venv/.ready ## 10,000 templates that nobody would write
 
 .PHONY: test-local
 test-local: .venv/.ready system ## real nodes, Ansible, udocker and MPI on this machine (root)
-	$(BIN)/pytest --durations=10 tests/e2e -m e2e_local
+	$(BIN)/pytest --durations=10 tests/e2e -m "e2e_local and not long"
+
+.PHONY: test-local-long
+test-local-long: .venv/.ready system ## what takes too long for every change: the environment image, built and at work
+	$(BIN)/pytest --durations=10 tests/e2e -m "e2e_local and long"
 
 .PHONY: test-openstack
 test-openstack: .venv/.ready ## a real OpenStack on this machine, and our tests on it (root, Debian 12)
