@@ -50,11 +50,12 @@ build() {
     for program in "$@"; do
         cp "$program" "$work/src/"
     done
+    merged='--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr'
     slim='--dpkgopt=path-exclude=/usr/share/man/* --dpkgopt=path-exclude=/usr/share/locale/* --dpkgopt=path-exclude=/usr/share/doc/*'
 
     echo "build.sh: compiling in a throw-away $suite" >&2
     # shellcheck disable=SC2016,SC2086  # $1 is the hook's; $slim is a list
-    logged mmdebstrap --variant=extract --format=null --include=gcc,libc6-dev,$compiler $slim \
+    logged mmdebstrap --variant=extract --format=null --include=gcc,libc6-dev,$compiler $slim $merged \
         --aptopt='Acquire::Languages "none"' \
         --extract-hook='mkdir -p "$1/src" "$1/out"' \
         --extract-hook="sync-in $work/src /src" \
@@ -64,9 +65,8 @@ build() {
 
     echo "build.sh: making the image" >&2
     # shellcheck disable=SC2016,SC2086
-    logged mmdebstrap --variant=essential --format=tar --include="$runtime${PACKAGES:+,$PACKAGES}" $slim \
+    logged mmdebstrap --variant=essential --format=tar --include="$runtime${PACKAGES:+,$PACKAGES}" $slim $merged \
         --aptopt='Acquire::Languages "none"' \
-        --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
         --setup-hook='printf "Package: usrmerge\nPin: version *\nPin-Priority: -1\n" > "$1/etc/apt/preferences.d/no-usrmerge"' \
         --customize-hook='rm "$1/etc/apt/preferences.d/no-usrmerge"' \
         --customize-hook="sync-in $work/bin /usr/local/bin" \
