@@ -61,6 +61,9 @@ def choose_mode(wanted: Literal["auto", "hybrid", "inside"], cluster: Library, i
 def _as_wanted(mode: Mode, cluster: Library, image: Library, seen: str) -> Mode:
     if mode == "hybrid" and cluster.family != "openmpi":
         raise InputError("the nodes have no Open MPI to start ranks with", where="--mode hybrid", hint=seen)
+    if mode == "hybrid" and image.family not in {"", cluster.family}:
+        told = "each rank would believe that it is alone: the nodes' launcher does not speak the image's MPI"
+        raise InputError(told, where="--mode hybrid", hint=f"{seen}; leave out --mode")
     if mode == "inside" and not image.launcher:
         hint = f"{seen}; put mpirun into the image, or let template and image have the same MPI"
         raise InputError(

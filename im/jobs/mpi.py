@@ -16,6 +16,7 @@ from im.jobs.images import recognise
 from im.jobs.launch import Launch, MpiJob, decide, with_mode
 from im.jobs.preparation import ensure, known_mpi
 from im.jobs.session import TIME_OVER, Output, attend
+from im.jobs.stock import forget_missing
 from im.jobs.teller import Teller
 from im.ssh import connection
 from im.ssh.transfer import put
@@ -46,7 +47,11 @@ def run(cluster: Cluster, job: MpiJob, *, emit: Emit, stdout: Output = None, std
     launch, reason = with_mode(launch, known_mpi(record))
     tell = Teller(emit, cluster.infrastructure, "job", job.identifier, "job")
     tell("progress", "mode", f"{launch.mode}: {reason}")
-    return perform(cluster, launch, emit=emit, stdout=stdout, stderr=stderr)
+    code = perform(cluster, launch, emit=emit, stdout=stdout, stderr=stderr)
+    if code not in {0, INTERRUPTED, LIMITED} and (gone := forget_missing(cluster, launch.engine, image, launch.nodes)):
+        where, hint = f"node {', '.join(gone)}", "run it again: the image is brought there anew"
+        raise JobError(f"the image {image.reference} is not there any more", where=where, hint=hint)
+    return code
 
 
 def perform(

@@ -43,18 +43,22 @@ def ensure(
     Each node that keeps images of its own gets it; the front-end always does. Raises :class:`im.errors.JobError`.
     """
     tell = Teller(emit, cluster.infrastructure, "job", image.container, "image")
-
     wanted = names(cluster, engine, image, nodes)
 
     def ready(place: str) -> Record:
         name = wanted[place]
         return facts.images.get(name) or _make(cluster, place, request(facts, engine, image, place, name), image, tell)
 
-    first, *others = wanted
-    record = ready(first)
-    with ThreadPoolExecutor(max(1, min(len(others), AT_ONCE))) as pool:
-        list(pool.map(ready, others))
-    return record
+    if image.archive and len(missing(facts, wanted)) > 1:
+        _prepare(cluster, cluster.front_end, bring(image), image, tell)
+    with ThreadPoolExecutor(min(len(wanted), AT_ONCE)) as pool:
+        return next(iter(list(pool.map(ready, wanted))))
+
+
+def bring(image: Image) -> dict[str, object]:
+    """Return the request that only brings the archive to the shared home, where all nodes find it."""
+    size = image.archive.stat().st_size if image.archive else 0
+    return {"record": f"{archive_path(image)}.json", "archive": archive_path(image), "size": size, "steps": ()}
 
 
 def known_mpi(record: Record) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ from im.jobs.choice import library
 from im.jobs.engines import ENGINES, choose
 from im.jobs.facts import survey
 from im.jobs.images import Image, recognise
-from im.jobs.preparation import ensure, known_mpi, names
+from im.jobs.preparation import AT_ONCE, ensure, known_mpi, names
 from im.ssh.connection import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from im.events import Emit
+    from im.jobs.engines import ContainerEngine
     from im.jobs.facts import ClusterFacts
     from im.plan.model import Cluster
 
@@ -101,6 +103,22 @@ def remove(cluster: Cluster, reference: str, engine: str = "") -> tuple[Stocked,
                 [*machine.discard(image)],
                 [f".im/images/{record}.json", f".im/images/{image.digest}.tar"],
             )
+    return gone
+
+
+def forget_missing(cluster: Cluster, engine: ContainerEngine, image: Image, nodes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of ``nodes`` whose image is gone although a record says that it is there; forget these records."""
+    places = names(cluster, engine, image, nodes)
+
+    def has(place: str) -> bool:
+        line = engine.present(image.container)
+        return run(cluster, cluster.node(place), line, user=cluster.user).status == 0
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = dict(zip(places, pool.map(has, places), strict=True))
+    gone = tuple(place for place in places if not found[place])
+    if gone:
+        _run_all(cluster, cluster.front_end.name, [], [f".im/images/{places[place]}.json" for place in gone])
     return gone
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from subcluster import SubCluster
+from subcluster import SubCluster, mpi_archive
 
 from im.api import LocalManager
 from im.config import Settings, default_home
@@ -97,6 +97,12 @@ def engine_cluster(new_home) -> Iterator[SubCluster]:
 
 
 @pytest.fixture
+def another(new_home):
+    """Deploys a sub-cluster that the test may break."""
+    return partial(deployed, new_home)
+
+
+@pytest.fixture
 def worker(subcluster) -> Node:
     """The second working node."""
     return subcluster.cluster.node("worker-2")
@@ -105,8 +111,4 @@ def worker(subcluster) -> Node:
 @pytest.fixture(scope="session")
 def mpi_image(cache) -> Path:
     """The archive that ``images/mpi/build.sh`` makes."""
-    archive = cache / "images" / "e2e-mpi.tar"
-    archive.parent.mkdir(exist_ok=True)
-    environment = {**os.environ, "IM_HOME": str(cache.parent)}
-    subprocess.run([data_folder("images") / "mpi" / "build.sh", archive], check=True, env=environment)
-    return archive
+    return mpi_archive(cache, "e2e-mpi.tar")

@@ -13,10 +13,20 @@ from pathlib import Path
 
 from im.api import LocalManager
 from im.config import Settings
+from im.data_files import data_folder
 from im.plan.model import Cluster
 from im.ssh import connection
 
 CLIENT = Path(sys.executable).with_name("im_client")
+
+
+def mpi_archive(cache: Path, name: str, **settings: str) -> Path:
+    """Return the archive that ``images/mpi/build.sh`` makes with these settings."""
+    archive = cache / "images" / name
+    archive.parent.mkdir(exist_ok=True)
+    environment = {**os.environ, **settings, "IM_HOME": str(cache.parent)}
+    subprocess.run([data_folder("images") / "mpi" / "build.sh", archive], check=True, env=environment)
+    return archive
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import signal
@@ -9,10 +10,17 @@ import subprocess
 import time
 
 import pytest
+from subcluster import mpi_archive
 
 pytestmark = pytest.mark.e2e_local
 
 ENGINES = ("docker", "podman", "lxc")
+REMOVED = {
+    "docker": "docker rmi --force {}:latest",
+    "podman": "podman rmi --force {}:latest",
+    "lxc": "sudo rm -rf /var/lib/im/lxc/{}",
+}
+"""Removes an image from a node behind our back."""
 HELD = {
     "docker": "docker ps --all --quiet",
     "podman": "podman ps --all --quiet",
@@ -58,6 +66,43 @@ def test_four_ranks_on_two_nodes_compute_together(engine_cluster, client, mpi_im
     assert code == 0, errors
     nodes = re.findall(r"rank \d of 4 on (\S+), container im-mpi-\w{16}, sum 10: right", output)
     assert sorted(nodes) == ["frontend", "frontend", "worker-1", "worker-1"], output
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_image_that_a_node_has_lost_is_named_with_the_node_and_comes_back(engine_cluster, client, mpi_image, engine):
+    options = ("-n", 4, "--engine", engine, "--image", mpi_image)
+    container = client("image", "pull", engine_cluster.name, mpi_image, "--engine", engine)[1].strip()
+    engine_cluster.on("worker-1", REMOVED[engine].format(container), user=engine_cluster.cluster.user)
+    code, _, errors = client("mpi", "run", engine_cluster.name, *options, "--", "true")
+    assert code == 125
+    assert f"error job: node worker-1: the image {mpi_image} is not there any more" in errors
+    code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "mpi_hello")
+    assert (code, output.count("right")) == (0, 4), errors
+
+
+@pytest.fixture(scope="session")
+def mpich_image(cache):
+    """The archive of the same program with MPICH."""
+    return mpi_archive(cache, "e2e-mpich.tar", MPI="mpich")
+
+
+@pytest.mark.parametrize("engine", ["podman", "lxc"])
+@pytest.mark.usefixtures("nothing_held")
+def test_an_image_with_mpich_is_started_by_its_own_launcher(engine_cluster, client, mpich_image, engine):
+    options = ("-n", 4, "--engine", engine, "--image", mpich_image)
+    code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "mpi_hello")
+    assert "inside: the image's own launcher starts the ranks (image: MPICH 4" in errors
+    # MPICH passes on what ranks write as it comes: the beginning of a line may stand before another one.
+    nodes = re.findall(r"4 on (\S+), container im-mpi-\w{16}, sum 10: right", output)
+    assert (code, sorted(nodes)) == (0, ["frontend", "frontend", "worker-1", "worker-1"]), output
+
+
+def test_the_nodes_launcher_is_not_asked_for_ranks_that_would_be_alone(engine_cluster, client, mpich_image):
+    options = ("-n", 2, "--engine", "lxc", "--image", mpich_image, "--mode", "hybrid")
+    code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "mpi_hello")
+    assert (code, output) == (2, "")
+    assert "each rank would believe that it is alone" in errors
+    assert "image: MPICH 4" in errors
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -115,3 +160,86 @@ def test_an_image_is_built_once_in_the_cluster_and_runs_from_its_own_registry(
     options = ("-n", 4, "--engine", engine, "--image", reference.strip())
     code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "cat", "/word", "/built")
     assert (code, sorted(output.split())) == (0, ["built"] * 4 + ["hello"] * 4), errors
+
+
+def test_a_changed_file_builds_the_image_anew_while_somebody_watches(engine_cluster, client, mpi_image, tmp_path):
+    (tmp_path / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY word /word\n")
+    (tmp_path / "word").write_text("one\n")
+    words = ("image", "build", engine_cluster.name, tmp_path, "--tag", "watched", "--base", mpi_image, "--watch")
+    process = engine_cluster.client(*words)
+    first = process.stdout.readline().strip()
+    (tmp_path / "word").write_text("two\n")
+    second = process.stdout.readline().strip()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    for name, word in ((first, "one"), (second, "two")):
+        words = ("shell", engine_cluster.name, "--engine", "lxc", "--image", name, "--", "cat", "/word")
+        code, output, errors = client(*words)
+        assert (code, output) == (0, f"{word}\n"), errors
+
+
+SECRET = "only-ann-knows-this"
+GUARDED = f"""\
+python3 -c 'import crypt; print("ann:" + crypt.crypt("{SECRET}", crypt.mksalt(crypt.METHOD_BLOWFISH)))' > /srv/accounts
+sed '$a auth: {{htpasswd: {{realm: lab, path: /srv/accounts}}}}' /etc/docker/registry/config.yml > /srv/guarded.yml
+"""
+SERVE = """\
+pkill -x docker-registry
+while pgrep -x docker-registry > /dev/null; do sleep 0.1; done
+setsid docker-registry serve @ > /dev/null 2>&1 < /dev/null &
+until python3 -c 'import socket; socket.create_connection(("frontend", 5000))' 2>&-; do sleep 0.1; done
+"""
+
+
+@pytest.fixture
+def guarded(engine_cluster, client, mpi_image, tmp_path, monkeypatch):
+    """An image in a registry that asks for an account, and what gives this machine the account."""
+    (tmp_path / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN echo guarded > /word\n")
+    words = ("image", "build", engine_cluster.name, tmp_path, "--tag", "guarded", "--base", mpi_image)
+    code, reference, errors = client(*words)
+    assert code == 0, errors
+    account = base64.b64encode(f"ann:{SECRET}".encode()).decode()
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    engine_cluster.on(
+        "frontend",
+        f"printf '%s\\n' {SECRET} {account} > /srv/secret\n{GUARDED}{SERVE}".replace("@", "/srv/guarded.yml"),
+    )
+    yield (
+        reference.strip(),
+        lambda: (tmp_path / "auth.json").write_text(json.dumps({"auths": {"frontend:5000": {"auth": account}}})),
+    )
+    engine_cluster.on("frontend", SERVE.replace("@", "/etc/docker/registry/config.yml"))
+
+
+LOOK = """\
+import glob, os, pathlib, sys
+secrets = pathlib.Path("/srv/secret").read_text().split()
+print("looking", flush=True)
+while not os.path.exists("/srv/over"):
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            text = pathlib.Path(path).read_text()
+        except (OSError, UnicodeError):
+            continue
+        if any(secret in text for secret in secrets):
+            print("seen:", text[:200].replace(chr(0), " "), flush=True)
+"""
+
+
+@pytest.mark.parametrize("engine", [*ENGINES, "udocker"])
+def test_an_account_at_a_registry_is_used_and_stands_on_no_command_line(engine_cluster, client, guarded, engine):
+    reference, log_in = guarded
+    client("image", "rm", engine_cluster.name, reference)
+    assert client("image", "pull", engine_cluster.name, reference, "--engine", engine)[0] == 125
+    log_in()
+    words = ("exec", engine_cluster.name, "--", "sudo", "sh", "-c", "rm -f /srv/over; exec python3 -u -")
+    looker = engine_cluster.client(*words, stdin=subprocess.PIPE)
+    looker.stdin.write(LOOK)
+    looker.stdin.close()
+    assert looker.stdout.readline() == "looking\n"
+    code, _, errors = client("image", "pull", engine_cluster.name, reference, "--engine", engine)
+    engine_cluster.on("frontend", "touch /srv/over")
+    assert code == 0, errors
+    assert looker.stdout.read() == ""
+    assert engine_cluster.on("frontend", "grep -rlsf /srv/secret /home/*/.docker /home/*/.im/images /tmp") == ""

@@ -7,11 +7,13 @@ import io
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import tarfile
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ import pytest
 from im.errors import InputError, PreflightError
 from im.jobs.mpi import MpiJob, run
 from im.jobs.preflight import preflight
+from im.providers.local import LocalProvider
 from im.ssh import connection
 from im.topology.model import Software, Topology
 
@@ -173,7 +176,6 @@ def test_a_connection_that_falls_silent_ends_the_job(subcluster, mpi_image, noth
     """The ssh process that holds the connection stops: as if the network swallowed everything."""
     script = f"""
 import sys
-from im.api import LocalManager
 from im.config import Settings
 from im.jobs.mpi import MpiJob, run
 with LocalManager(Settings()) as im:
@@ -397,6 +399,55 @@ def test_ranks_that_are_not_inside_their_container_are_found(subcluster, broken)
         MEND,
     )
     assert failure(subcluster).startswith("node worker-2, mpi: a rank ran on the node's own files")
+
+
+def test_ranks_that_their_launcher_cannot_speak_to_are_found(subcluster, broken):
+    script = '#!/bin/sh\nexec env -i HOME="$HOME" USER="$USER" IM_JOB="$IM_JOB" PATH="$PATH" /tmp/udocker.saved "$@"\n'
+    put = f"{SAVE}; printf '%s' '{script}' > /usr/local/bin/udocker; chmod 755 /usr/local/bin/udocker"
+    for node in ("worker-1", "worker-2"):
+        broken(node, put, MEND)
+    assert failure(subcluster).startswith("node worker-1, worker-2, mpi: every rank believes that it is alone")
+
+
+def test_ports_that_are_closed_between_two_nodes_are_found(subcluster, monkeypatch):
+    """Logins pass, all else that begins on worker-1 is dropped at worker-2 (this machine's iptables in its network)."""
+    monkeypatch.setattr("im.jobs.preflight.MPI_LIMIT", 15.0)
+    address = subcluster.cluster.node("worker-1").private_address
+    rule = ["INPUT", "-p", "tcp", "-s", address, "!", "--dport", "22", "--syn", "-j", "DROP"]
+    inside = ["nsenter", "--net", "--target", str(process_on(subcluster, "worker-2")), "iptables"]
+    subprocess.run([*inside, "-A", *rule], check=True)
+    try:
+        assert re.match(
+            r"node worker-1, worker-2, mpi: 2 ranks did not find each other in time .*"
+            r"\(nodes must reach each other on all TCP ports",
+            failure(subcluster),
+        )
+    finally:
+        subprocess.run([*inside, "-D", *rule], check=True)
+
+
+def process_on(subcluster, node) -> int:
+    """Return a process of this machine that is on a node: the only one with a secret in its environment."""
+    secret = f"IM_TEST={secrets.token_hex(8)}"
+    subcluster.on(node, f"env {secret} setsid sleep 60 > /dev/null 2>&1 &")
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if secret.encode() in path.read_bytes().split(b"\0"):
+                return int(path.parent.name)
+    raise AssertionError(f"no process of {node} is seen")
+
+
+def test_a_job_that_loses_a_node_ends_says_so_and_leaves_nothing_on_the_others(another, mpi_image):
+    with another("die", ["workers=2", "worker_cpus=1"]) as doomed:
+        cluster = doomed.cluster
+        process = doomed.client("mpi", "run", doomed.name, "-n", 2, "--image", mpi_image, "--", "mpi_hello", "300")
+        process.stdout.readline()
+        LocalProvider(doomed.settings, "local").stop([cluster.node("worker-2").id])
+        code, _, errors = finish(process, 60)
+        assert code == 125
+        assert "the job has lost node worker-2" in errors
+        left = replace(cluster, nodes=tuple(node for node in cluster.nodes if node.name != "worker-2"))
+        wait_until(lambda: not doomed.left_over(left))
 
 
 def test_an_engine_that_the_cluster_lacks_is_refused(subcluster, mpi_image):

@@ -81,6 +81,13 @@ def test_an_engine_with_images_per_node_keeps_the_archive_for_the_next_node(home
     assert (home / ".im/images/a.tar").exists()
 
 
+def test_without_steps_the_archive_is_brought_and_nothing_is_ready_yet(home):
+    wanted = request(archive=".im/images/a.tar", size=5)
+    assert run(home, wanted, b"12345") == (0, {})
+    assert run(home, wanted) == (0, {})
+    assert sorted(path.name for path in (home / ".im/images").iterdir()) == ["a.tar", "im-1.lock"]
+
+
 def test_a_transfer_that_breaks_off_leaves_nothing_ready(home):
     code, answer = run(home, request("true", archive=".im/images/a.tar", size=9), b"12345")
     assert (code, answer) == (1, {"error": "the archive broke off after 5 of 9 bytes"})

@@ -19,6 +19,10 @@ from im.jobs.remote import source, supervisor
 PROGRAM = supervisor.__file__
 
 
+HERE = ["sh", "-c", 'exec sh -c "$1"']
+"""Takes the place of ssh: "ssh NODE LINE" runs the line here."""
+
+
 @dataclass
 class Job:
     """One job folder, and the supervisor that runs it."""
@@ -37,7 +41,7 @@ class Job:
             "directory": str(self.folder),
             "here": "front",
             "nodes": ["front"],
-            "agent": ["false"],
+            "agent": HERE,
             "letters": [["false"], ["--"]],
             "enter": [],
             "clean": [],
@@ -213,6 +217,13 @@ def test_the_engine_cleans_up_after_the_processes(job):
     job.start("exit 3", clean=[["touch", str(job.folder / "cleaned")]])
     assert job.finish()[0] == 3
     assert (job.folder / "cleaned").exists()
+
+
+def test_a_job_that_loses_a_node_ends_and_names_it(job):
+    job.start(FOREVER, nodes=["front", "w-1"], agent=["sh", "-c", "sleep 0.5; exit 255"])
+    assert job.finish()[0] == 125
+    assert job.status["error"] == "the job has lost node w-1: it does not answer any more"
+    assert job.left == set()
 
 
 def test_when_the_client_falls_silent_everything_ends(job):

@@ -61,6 +61,9 @@ class ContainerEngine(Protocol):
     def discard(self, image: Image) -> Steps:
         """Return what removes whatever an earlier, broken preparation left; each may fail."""
 
+    def present(self, container: str) -> tuple[str, ...]:
+        """Return what ends with exit code 0 on a node that has the image of ``container``."""
+
     def run(self, inside: Inside) -> tuple[str, ...]:
         """Return what stands before the program on the command line of one process. It never prepares anything."""
 

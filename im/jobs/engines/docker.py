@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _FILES = ("/etc/passwd", "/etc/group", "/etc/hosts")
 _SHARED = ("/tmp", "/dev/shm")  # noqa: S108
+_FLAGS = '--rm --pull=never --entrypoint= --label "im.job=$IM_JOB"'
 _SPACES = "--network=host --ipc=host --pid=host --uts=host --security-opt seccomp=unconfined"
 
 
@@ -43,6 +44,10 @@ class Docker:
         """Remove the image."""
         return ((*self.client.split(), "rmi", "--force", f"{image.container}:latest"),)
 
+    def present(self, container: str) -> tuple[str, ...]:
+        """Ask for the image."""
+        return (*self.client.split(), "image", "inspect", f"{container}:latest")
+
     def run(self, inside: Inside) -> tuple[str, ...]:
         """Share the node's namespaces: MPI's ranks find each other by address, process id and shared memory."""
         shared = [f"{at}:{at}" for at in (inside.home, *_SHARED)] + [f"{at}:{at}:ro" for at in _FILES]
@@ -50,9 +55,7 @@ class Docker:
         names = f"$(env | sed -nE 's/^(({PASSED})[A-Za-z0-9_]*|HOME|USER|TERM)=.*/-e \\1/p') $IM_JOB_ENV"
         user = f"--user={shlex.quote(inside.user)}" if inside.user else self.myself
         terminal = "-it" if inside.terminal else "-i" if inside.attached else ""
-        options = (
-            f'--rm {terminal} --entrypoint= --label "im.job=$IM_JOB" {user} {self.rights} {_SPACES} {volumes} {names}'
-        )
+        options = f"{_FLAGS} {terminal} {user} {self.rights} {_SPACES} {volumes} {names}"
         line = f'exec {self.client} run {options} "$@"'
         return "sh", "-c", line, "rank", f"--workdir={inside.folder}", f"{inside.container}:latest"
 

@@ -40,6 +40,10 @@ class Lxc:
         """Remove the tree."""
         return (("sudo", "rm", "-rf", f"{STORE}/{image.container}"),)
 
+    def present(self, container: str) -> tuple[str, ...]:
+        """Look for what is written last."""
+        return "test", "-e", f"{STORE}/{container}/config"
+
     def run(self, inside: Inside) -> tuple[str, ...]:
         """Name the container after the job, so that it is found again; pass on MPI's variables by name."""
         entries = [

@@ -39,6 +39,10 @@ class Udocker:
         """Remove the container."""
         return (("udocker", "rm", "-f", image.container),)
 
+    def present(self, container: str) -> tuple[str, ...]:
+        """Look for its tree."""
+        return "sh", "-c", 'test -d "${UDOCKER_DIR:-$HOME/.udocker}/containers/$1/ROOT"', "present", container
+
     def run(self, inside: Inside) -> tuple[str, ...]:
         """Pass on the user, MPI's environment and the folders that ranks of a node share.
 
@@ -54,7 +58,7 @@ class Udocker:
         line = (
             f"folder=--workdir=$2 container=$1; [ ! -e {shell} ] && [ ! -L {shell} ]; shell=$?; shift 2\n"
             """[ $shell = 0 ] || set -- /bin/sh -c '"$@"; exit $?' sh "$@"\n"""
-            f"exec udocker -q run --nobanner --entrypoint= --hostenv --hostauth --user={user} {volumes}"
+            f"exec udocker -q run --pull=never --nobanner --entrypoint= --hostenv --hostauth --user={user} {volumes}"
             ' "$folder" "$container" "$@"'
         )
         return "sh", "-c", line, "rank", inside.container, inside.folder

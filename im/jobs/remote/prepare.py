@@ -4,8 +4,8 @@
 (a file below the home, or ""; its ``size`` bytes come on stdin unless it is there), ``keep`` (the archive stays),
 ``account`` (a registry whose account, ``user:password`` in base64, comes on stdin instead of an archive; or ""),
 ``steps`` and ``discard`` (command lines), ``look`` (a command line that tells about the image in lines of "KEY VALUE",
-or nothing), ``facts`` (what the record shall hold besides). Prints the record as one JSON object, exit code 0; or an
-object with ``error``, exit code 1.
+or nothing), ``facts`` (what the record shall hold besides). Without ``steps`` only the archive is received.
+Prints the record as one JSON object, exit code 0; or an object with ``error``, exit code 1.
 """
 
 from __future__ import annotations
@@ -134,9 +134,11 @@ def main(text: str) -> int:
     with record.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            if not record.exists():
+            if not request["steps"]:
+                receive(Path.home() / request["archive"], request["size"])
+            elif not record.exists():
                 prepare(request)
-            print(record.read_text())  # noqa: T201
+            print(record.read_text() if request["steps"] else "{}")  # noqa: T201
         except (Failed, OSError) as error:
             print(json.dumps({"error": str(error)}))  # noqa: T201
             return 1

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 POLL = 0.05
+LOOK = 1.0
 OUR_FAULT = 125
 INTERRUPTED = 130
 HOSTS = "@hosts@"
@@ -137,6 +138,10 @@ class Wards:
         return subprocess.Popen(
             line, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         )
+
+    def lost(self) -> list[str]:
+        """Return the nodes whose ward has ended: before us it does so only if the node, or the way there, is gone."""
+        return [node for node, process in self.of.items() if process.poll() is not None]
 
     def dismiss(self) -> dict[str, int]:
         """Let all of them sweep at once; return how many processes each one had to end (-1: it could not tell)."""
@@ -247,9 +252,10 @@ class Mail:
 
 
 class Watch:
-    """Waits for the end of ``wait``, an order on stdin, the limit of time, or a signal to us, whichever comes first."""
+    """Waits for the end of ``wait``, an order on stdin, a node's loss, the limit of time, or a signal to us."""
 
-    def __init__(self, wait: Callable[[], object], patience: float, limit: float = 0) -> None:
+    def __init__(self, wait: Callable[[], object], wards: Wards, patience: float, limit: float = 0) -> None:
+        self.wards = wards
         self.patience = patience
         self.until = time.monotonic() + limit if limit else float("inf")
         self.heard = time.monotonic()
@@ -266,14 +272,18 @@ class Watch:
         os.write(self._end, word)
 
     def next(self) -> str:
-        """Return ``ended``, ``interrupt``, ``stop`` (asked to), ``gone`` (the client is), ``limit`` (of time)."""
+        """Return ``ended``, ``interrupt``, ``stop`` (asked to), ``gone`` (the client), ``lost`` (a node), ``limit``."""
         while True:
             left = min(self.heard + self.patience, self.until) - time.monotonic()
-            ready, _, _ = select.select([self.ended, 0], [], [], max(0.0, left))
+            ready, _, _ = select.select([self.ended, 0], [], [], min(LOOK, max(0.0, left)))
             if self.ended in ready:
                 return "ended" if os.read(self.ended, 1) == b"E" else "stop"
-            if not ready:
+            if self.wards.lost():
+                return "lost"
+            if not ready and left <= 0:
                 return "limit" if time.monotonic() >= self.until else "gone"
+            if not ready:
+                continue
             orders = os.read(0, 4096)
             self.heard = time.monotonic()
             for order, meaning in ((b"K", "stop"), (b"I", "interrupt")):
@@ -384,7 +394,7 @@ def with_nodes(job: dict[str, Any], wards: Wards) -> Iterator[tuple[dict[str, An
         return
     held = Allocation(job)
     try:
-        reason = attend(held.child, Watch(held.granted, float(job["patience"])), job)
+        reason = attend(held.child, Watch(held.granted, wards, float(job["patience"])), job)
         if reason == "exit":
             job = held.complete(job)
             wards.watch(job["nodes"])
@@ -401,7 +411,7 @@ def run(folder: Path) -> int:
     status: dict[str, Any] = {"code": OUR_FAULT}
     try:
         with with_nodes(wanted, wards) as (job, reason):
-            status = {"code": INTERRUPTED, "reason": reason} if reason else launch(folder, job, errors)
+            status = {"code": INTERRUPTED, "reason": reason} if reason else launch(folder, job, wards, errors)
     except Failed as failure:
         status["error"] = str(failure)
     finally:
@@ -413,14 +423,14 @@ def run(folder: Path) -> int:
     return int(status["code"])
 
 
-def launch(folder: Path, job: dict[str, Any], errors: Errors) -> dict[str, Any]:
+def launch(folder: Path, job: dict[str, Any], wards: Wards, errors: Errors) -> dict[str, Any]:
     """Start the launcher, deliver its letters, and say how it went."""
     mail = Mail(folder / "mail", job)
     if job["enter"]:
         mail.start()
     status: dict[str, Any] = {}
     try:
-        status = perform(job, errors)
+        status = perform(job, wards, errors)
     except OSError as error:
         raise Failed(f"cannot start {job['argv'][0]}: {error.strerror}") from error
     finally:
@@ -428,7 +438,7 @@ def launch(folder: Path, job: dict[str, Any], errors: Errors) -> dict[str, Any]:
     return status
 
 
-def perform(job: dict[str, Any], errors: Errors) -> dict[str, Any]:
+def perform(job: dict[str, Any], wards: Wards, errors: Errors) -> dict[str, Any]:
     """Start the command, attend to it, and say how it went."""
     child = subprocess.Popen(
         job["argv"],
@@ -439,8 +449,10 @@ def perform(job: dict[str, Any], errors: Errors) -> dict[str, Any]:
         start_new_session=True,
     )
     errors.start()
-    reason = attend(child, Watch(child.wait, float(job["patience"]), float(job["limit"])), job)
+    reason = attend(child, Watch(child.wait, wards, float(job["patience"]), float(job["limit"])), job)
     code = child.wait()
+    if lost := ", ".join(wards.lost()):
+        raise Failed(f"the job has lost node {lost}: it does not answer any more")
     return {"code": code if code >= 0 else 128 - code, "reason": reason}
 
 

@@ -103,6 +103,14 @@ def test_a_rank_never_prepares_anything():
         assert not any(f" {word} " in line for word in ("create", "pull", "import", "load", "setup"))
 
 
+def test_whether_udocker_has_an_image_is_seen_by_its_tree(pretend, tmp_path):
+    line = UDOCKER.present("im-1")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    assert subprocess.run(line, env=environment, check=False).returncode == 1
+    pretend.root.mkdir(parents=True)
+    assert subprocess.run(line, env=environment, check=False).returncode == 0
+
+
 def test_a_rank_in_docker_shares_the_namespaces_of_its_node_and_is_not_root():
     line = DOCKER.run(INSIDE)[2]
     for flag in ("--network=host", "--ipc=host", "--pid=host", '--user="$(id -u):$(id -g)"'):

@@ -155,6 +155,11 @@ def test_an_image_without_launcher_and_with_another_library_cannot_run():
         launch_of({"family": "mpich", "version": "3"})
 
 
+def test_ranks_of_another_family_are_not_started_to_be_alone():
+    with pytest.raises(InputError, match=r"each rank would believe that it is alone.*MPICH 4\.0\.2.*leave out --mode"):
+        launch_of(HYDRA, dataclasses.replace(JOB, mode="hybrid"))
+
+
 def test_a_mode_may_be_asked_for():
     known = {"family": "openmpi", "version": "4.1.4", "launcher": "/usr/bin/mpirun"}
     assert launch_of(known, dataclasses.replace(JOB, mode="inside")).mode == "inside"
