@@ -61,5 +61,5 @@ def _is_of_a_tier(item) -> bool:
 
 
 def _cannot(report) -> bool:
-    """Whether the provider contract skipped what this provider does not claim to do."""
-    return "has no capability" in str(report.longrepr)
+    """Whether the provider does not claim to do this, or templates of others do not lie beside this checkout."""
+    return any(reason in str(report.longrepr) for reason in ("has no capability", "no INDIGO templates"))

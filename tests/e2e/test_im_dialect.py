@@ -45,7 +45,7 @@ USERS = {"tasks/main.yml": "- copy: { dest: /etc/hadoop.users, content: made }\n
 ROLES = {
     "example.greet": ("v1.0", GREET),
     "example.note": ("v2", NOTE),
-    "indigo-dc.hadoop": ("1.2", HADOOP),
+    "indigo-dc.hadoop": ("master", HADOOP),
     "indigo-dc.os_users": ("1.0", USERS),
 }
 
@@ -125,7 +125,8 @@ def deployed(settings: Settings, name: str, template: Path, import_map: dict[str
             view = im.deploy(name, "local", topology)
             yield Made(topology, SubCluster(name, settings), dict(view.outputs))
         finally:
-            im.delete(name)
+            if im.store.find(name):
+                im.delete(name)
 
 
 @pytest.fixture(scope="module")
@@ -185,4 +186,5 @@ def test_an_example_of_indigos_runs_as_it_is_with_its_own_types_and_playbooks(ne
         read = "cat /etc/hadoop.type; echo; cat /etc/hadoop.users"
         assert made.nodes.on(master.name, read).split("\n") == [f"master of {master.private_address}", "made"]
         assert made.nodes.on(slave.name, read).split("\n") == [f"slave of {master.private_address}", "made"]
-        assert made.outputs["dfs_url"] == f"http://{master.public_address}:50070"
+        assert made.outputs["cluster_ip"]
+        assert made.outputs["dfs_url"] == f"http://{made.outputs['cluster_ip']}:50070"
