@@ -75,10 +75,15 @@ class Answers:
         """Write which nodes had their time and did not answer; returns the changes of state."""
         limit, now = self._world.settings.ssh_timeout, self._world.clock.monotonic()
         message = f"it runs, but SSH has not answered for {limit:g} s"
-        late = [row for row in self._booting() if now - max(self._up_since[row.token], self._way_since) > limit]
+        late = [row for row in self._booting() if now - self._could_since(row) > limit]
         moves = tuple(Move(row, NodeState.FAILED, "ssh-timeout", message) for row in late)
         self._journal.advance(moves)
         return moves
+
+    def _could_since(self, row: Node) -> float:
+        """Return since when a node could have answered; the front-end does not wait for the way through itself."""
+        up = self._up_since[row.token]
+        return up if row.front_end else max(up, self._way_since)
 
     def second_chance(self) -> None:
         """A node that was too late last time may answer by now; one that does need not be replaced.

@@ -7,6 +7,7 @@ from engine_lab import cluster
 
 from im.errors import NoCapacity, NotPermitted, ProviderError, ProviderUnavailable, SshError, StoreError
 from im.plan.model import InfrastructureState, Instance, NodeState
+from im.providers.base import Capability
 from im.providers.fake import Fault
 from im.store.repository import Store
 
@@ -16,6 +17,15 @@ def down(call, **more):
 
 
 # a worker's sshd never answers
+
+
+def test_a_front_end_that_is_the_only_way_in_and_never_answers_is_not_waited_for_for_ever(lab):
+    lab.provider.capabilities -= {Capability.DIRECT}
+    lab.behave(mute=frozenset({"front-end"}))
+    began = lab.clock.monotonic()
+    with pytest.raises(SshError, match=r"front-end.*SSH has not answered for 300 s"):
+        lab.deploy()
+    assert lab.clock.monotonic() - began < 3600
 
 
 def test_a_worker_that_never_answers_leaves_a_degraded_cluster_that_works(lab):
