@@ -113,6 +113,10 @@ class Api:
         """Delete; what is not there is deleted."""
         self.act(service, "DELETE", path, quiet={404})
 
+    def repeated(self, call: Callable[[], T]) -> T:
+        """Do something that changes nothing, such as a login, as often as it takes."""
+        return self._repeated(ProviderUnavailable, call)
+
     # inside
 
     def _repeated(self, on: type[ProviderUnavailable], call: Callable[[], T]) -> T:

@@ -31,7 +31,7 @@ class Offers:
 
     def catalog(self) -> Catalog:
         """Return everything that can be had; what the site refuses to tell is left out."""
-        project = self._login.project()
+        project = self._api.repeated(self._login.project)
         with Together() as at_once:
             flavors = at_once.ask(self._list_flavors)
             images = at_once.ask(lambda: self._api.pages("image", "/images", "images", {"status": "active"}))

@@ -104,6 +104,19 @@ def test_a_wrong_password_is_said_without_the_password(clouds, toy):
     assert check.hint
 
 
+def test_a_login_whose_answer_is_lost_is_repeated(clouds, toy):
+    version = {"version": {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": f"{toy.url}/v3/"}]}}
+    times = {"issued_at": "2030-01-01T00:00:00Z", "expires_at": "2099-01-01T00:00:00Z"}
+    token = {"methods": ["password"], "user": {"id": "u", "name": "u"}, "catalog": [], **times}
+    logins = [None, (201, {"token": {**token, "project": {"id": "p"}}}, {"X-Subject-Token": "t"})]
+    toy.answer = lambda method, *_: (200, version) if method == "GET" else logins.pop(0)
+    provider = site(clouds, toy.url)
+    provider.api._pause = 0.001
+    with pytest.raises(ProviderError, match="offers no service"):  # this one has only a keystone
+        provider.catalog()
+    assert logins == []
+
+
 def test_a_token_that_keystone_does_not_know_is_refused_like_a_wrong_password(clouds, toy):
     version = {"version": {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": f"{toy.url}/v3/"}]}}
     refused = {"error": {"code": 404, "message": "Could not recognize Fernet token"}}
