@@ -254,7 +254,7 @@ def test_creates_run_at_once_up_to_the_sites_limit(toy):
 @pytest.mark.parametrize("harm", ["late", "lost", "500"])
 def test_a_create_that_happened_without_an_answer_is_found_and_not_repeated(toy, harm):
     def late(request):
-        time.sleep(0.6)
+        time.sleep(2.5)
 
     answers = {
         "late": late,
@@ -262,7 +262,7 @@ def test_a_create_that_happened_without_an_answer_is_found_and_not_repeated(toy,
         "500": lambda r: Answer(500),
     }
     toy.after.append(lambda request, answer: on_create(answers[harm])(request))
-    (made,) = make(toy, timeout=0.3 if harm == "late" else 5.0).create([SPEC])
+    (made,) = make(toy, timeout=2.0 if harm == "late" else 5.0).create([SPEC])
     assert made.id == toy.servers()[0].id
     assert (made.token, made.status) == ("t1", "building")
     assert posts(toy.server) == 1
