@@ -22,7 +22,7 @@ ip link set lo up
 ip link add br-pub type bridge forward_delay 0
 # A bridge takes the lowest address of its ports: a new router could move the APIs to another one, and calls would wait
 # for most of a minute until the client's neighbour table knows. This one stays.
-ip link set br-pub address "$(cat "/sys/class/net/$link/address")"
+ip link set br-pub address "$(ip -o link show "$link" | sed 's|.*link/ether ||; s| .*||')"
 ip link set "$link" master br-pub up
 ip link set br-pub up
 ip address add "$address/24" dev br-pub
