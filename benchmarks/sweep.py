@@ -112,6 +112,7 @@ def main(words: list[str]) -> dict[str, object]:
                 theirs = parallel(im, name, number)
                 ours, submitted = scan(im, name, image, points)
                 pairs.append((theirs, ours, submitted))
+                print(f"parallel {theirs:.1f} s, scan {ours:.1f} s", file=sys.stderr, flush=True)
     return {
         "points": number,
         "parallel_ms_per_point": round(median(pair[0] for pair in pairs) / number * 1e3, 2),
