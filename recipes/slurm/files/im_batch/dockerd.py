@@ -104,6 +104,8 @@ def run(container: str) -> int:
         try:
             _ask("POST", f"/containers/{container}/start")
         except BatchError as error:  # as Docker's own client: a program that is not there is the user's affair
+            if "OCI runtime" not in str(error):
+                raise
             missing = ("executable file not found", "no such file or directory")
             print(f"im-batch: {error}", file=sys.stderr)  # noqa: T201
             return 127 if any(text in str(error) for text in missing) else 126

@@ -16,6 +16,8 @@ from im_batch import docker, places, podman, processes, udocker, usage
 from im_batch.faults import BatchError
 
 OUR_FAULT = 125
+LOST = 255
+"""What Podman says of a container whose end it could not see: its own processes count against the job's memory too."""
 
 
 class Engine(Protocol):
@@ -43,6 +45,8 @@ def main(folder: Path) -> int:
     except (BatchError, OSError, KeyError, ValueError) as error:
         print(f"im-batch: {error}", file=sys.stderr)  # noqa: T201
     report.update(ended=time.time(), oom_kills=usage.own_oom_kills())
+    if report["code"] == LOST and report["oom_kills"]:
+        report["code"] = 128 + signal.SIGKILL
     with contextlib.suppress(OSError, KeyError):  # a job without our hooks has no such file
         (places.scratch(os.environ["SLURM_JOB_ID"]) / "report").write_text(json.dumps(report))
     new = folder / "result.new"

@@ -47,6 +47,8 @@ def pin(places: list[Path]) -> None:
         if place.parents[1].is_dir():
             with contextlib.suppress(OSError):
                 (place / PIN).mkdir(parents=True, exist_ok=True)
+                if (control := place.parent / "cgroup.subtree_control").exists():  # Slurm leaves disks uncounted
+                    control.write_text("+io")
 
 
 def unpin(places: list[Path]) -> None:
@@ -65,7 +67,8 @@ def read(places: list[Path]) -> Usage:
         memory = _number(place / "memory.max_usage_in_bytes") or _number(place / "memory.peak") or memory
         killed = _field(place / "memory.events", "oom_kill")
         oom = killed if killed is not None else oom
-        read, written = _disk(place / "io.stat", "rbytes") or read, _disk(place / "io.stat", "wbytes") or written
+        if (place / "io.stat").exists():
+            read, written = _disk(place / "io.stat", "rbytes"), _disk(place / "io.stat", "wbytes")
     return Usage(
         None if cpu is None else round(cpu, 3),
         None if memory is None else int(memory),
@@ -77,13 +80,15 @@ def read(places: list[Path]) -> Usage:
 
 def own_oom_kills(root: Path = ROOT, process: str = "/proc/self/cgroup") -> int | None:
     """Return how many processes of our own group were ended for lack of memory (version 1 counts only there)."""
+    found = None
     with contextlib.suppress(OSError):
         for line in Path(process).read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if "memory" in controllers.split(","):
-                killed = _field(root / "memory" / path.lstrip("/") / "memory.oom_control", "oom_kill")
-                return None if killed is None else int(killed)
-    return None
+                found = _field(root / "memory" / path.lstrip("/") / "memory.oom_control", "oom_kill")
+            elif not controllers and found is None:
+                found = _field(root / path.lstrip("/") / "memory.events", "oom_kill")
+    return None if found is None else int(found)
 
 
 def watch_memory(group: Path) -> Callable[[], int]:

@@ -35,8 +35,28 @@ def test_usage_is_read_from_version_2(tmp_path):
     write(job / "cpu.stat", "usage_usec 2500000\nuser_usec 1\n")
     write(job / "memory.peak", "4096\n")
     write(job / "memory.events", "low 0\noom 3\noom_kill 2\n")
-    write(job / "io.stat", "8:0 rbytes=10 wbytes=5 rios=1\n8:16 rbytes=20 wbytes=0\n")
-    assert usage.read(usage.groups(7, 1201, tmp_path)) == usage.Usage(2.5, 4096, 2, 30, 5)
+    write(job / "io.stat", "8:0 rbytes=0 wbytes=5 rios=1\n8:16 rbytes=0 wbytes=0\n")
+    assert usage.read(usage.groups(7, 1201, tmp_path)) == usage.Usage(2.5, 4096, 2, 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("groups", "file"),
+    [
+        ("4:memory:/job_7/task_0\n0::/\n", "memory/job_7/task_0/memory.oom_control"),
+        ("0::/job_7/user/task_0\n", "job_7/user/task_0/memory.events"),
+    ],
+)
+def test_a_job_knows_how_often_memory_ran_out_in_either_version(tmp_path, groups, file):
+    write(tmp_path / "cgroup", groups)
+    write(tmp_path / file, "oom 3\noom_kill 2\n")
+    assert usage.own_oom_kills(tmp_path, str(tmp_path / "cgroup")) == 2
+
+
+def test_disks_are_counted_in_version_2_where_slurm_would_not(tmp_path):
+    scope = tmp_path / "system.slice/slurmstepd.scope"
+    write(scope / "cgroup.subtree_control", "cpu memory")
+    usage.pin(usage.groups(7, 1201, tmp_path))
+    assert (scope / "cgroup.subtree_control").read_text() == "+io"
 
 
 def test_what_nobody_counts_is_unknown_and_not_zero(tmp_path):
