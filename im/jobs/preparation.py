@@ -42,23 +42,32 @@ def ensure(
 
     Each node that keeps images of its own gets it; the front-end always does. Raises :class:`im.errors.JobError`.
     """
-    tell = Teller(emit, cluster.infrastructure, "job", image.container, "image")
+    tell = _teller(cluster, image, emit)
     wanted = names(cluster, engine, image, nodes)
 
     def ready(place: str) -> Record:
         name = wanted[place]
         return facts.images.get(name) or _make(cluster, place, request(facts, engine, image, place, name), image, tell)
 
-    if image.archive and len(missing(facts, wanted)) > 1:
-        _prepare(cluster, cluster.front_end, bring(image), image, tell)
+    if len(missing(facts, wanted)) > 1:
+        bring(cluster, image, emit=emit)
     with ThreadPoolExecutor(min(len(wanted), AT_ONCE)) as pool:
         return next(iter(list(pool.map(ready, wanted))))
 
 
-def bring(image: Image) -> dict[str, object]:
-    """Return the request that only brings the archive to the shared home, where all nodes find it."""
-    size = image.archive.stat().st_size if image.archive else 0
-    return {"record": f"{archive_path(image)}.json", "archive": archive_path(image), "size": size, "steps": ()}
+def bring(cluster: Cluster, image: Image, *, emit: Emit) -> None:
+    """Bring the archive, if the image is one, to the shared home, where all nodes find it, unless it is there.
+
+    Raises :class:`im.errors.JobError`.
+    """
+    if image.archive:
+        path, size = archive_path(image), image.archive.stat().st_size
+        wanted = {"record": f"{path}.json", "archive": path, "size": size, "steps": ()}
+        _prepare(cluster, cluster.front_end, wanted, image, _teller(cluster, image, emit))
+
+
+def _teller(cluster: Cluster, image: Image, emit: Emit) -> Teller:
+    return Teller(emit, cluster.infrastructure, "job", image.container, "image")
 
 
 def known_mpi(record: Record) -> dict[str, str]:

@@ -7,8 +7,10 @@ folder, be a link, or grow beyond the limits below, whatever it says of itself.
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 import stat
+import tarfile
 import tempfile
 import zipfile
 import zlib
@@ -23,8 +25,9 @@ SUFFIXES: Final = (".csar", ".zip")
 MAX_FILES: Final = 1_000
 MAX_UNPACKED: Final = 50_000_000
 MAX_PACKED: Final = 20_000_000
-_BROKEN: Final = (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, RuntimeError, ValueError)
-"""What reading a broken or hostile archive raises; RuntimeError includes methods that are not implemented."""
+_FORMATS: Final = (zipfile.BadZipFile, zipfile.LargeZipFile, tarfile.TarError, zlib.error)
+_BROKEN: Final = (OSError, *_FORMATS, EOFError, RuntimeError, ValueError)
+"""What reading a broken or hostile archive raises; RuntimeError includes links in a circle and unknown methods."""
 META: Final = "TOSCA-Metadata/TOSCA.meta"
 
 
@@ -43,23 +46,31 @@ def is_archive(path: Path) -> bool:
 
 def unpack(archive: Path, folder: Path) -> Unpacked | Refused:
     """Return an archive's files and its template; they are unpacked below ``folder`` unless they are there."""
+    target = unpacked(archive, folder, _unzip)
+    if isinstance(target, Refused):
+        return target
+    template = _template(target, archive.name)
+    return template if isinstance(template, Refused) else Unpacked(target, template)
+
+
+def unpacked(archive: Path, folder: Path, extract: Callable[[bytes, Path], Refused | None]) -> Path | Refused:
+    """Return the folder with an archive's files, below ``folder`` and named after its content; it is made once.
+
+    ``extract`` writes the files of the content into a folder.
+    """
     try:
         if archive.stat().st_size > MAX_PACKED:
             return Refused(f"'{archive.name}' has more than {MAX_PACKED:,} bytes")
         content = archive.read_bytes()
         target = folder / hashlib.sha256(content).hexdigest()[:32]
-        if not target.is_dir():
-            refused = into(target, lambda new: _unzip(archive, new))
-            if refused is not None:
-                return refused
+        refused = None if target.is_dir() else _into(target, lambda new: extract(content, new))
     except _BROKEN as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         return Refused(f"'{archive.name}' is no archive that can be read: {reason}")
-    template = _template(target, archive.name)
-    return template if isinstance(template, Refused) else Unpacked(target, template)
+    return refused or target
 
 
-def into(target: Path, extract: Callable[[Path], Refused | None]) -> Refused | None:
+def _into(target: Path, extract: Callable[[Path], Refused | None]) -> Refused | None:
     """Unpack beside the place where the files belong, so that a folder is there only when all of it is."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=target.parent, prefix=".new-"))
@@ -80,8 +91,8 @@ def _put(new: Path, target: Path) -> None:
             raise
 
 
-def _unzip(archive: Path, new: Path) -> Refused | None:
-    with zipfile.ZipFile(archive) as opened:
+def _unzip(content: bytes, new: Path) -> Refused | None:
+    with zipfile.ZipFile(io.BytesIO(content)) as opened:
         return _extract(opened, new)
 
 

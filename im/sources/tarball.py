@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from im.sources.archive import MAX_FILES, MAX_UNPACKED, into
+from im.sources.archive import MAX_FILES, MAX_UNPACKED, unpacked
 from im.sources.files import Refused
 
-_BROKEN: Final = (OSError, tarfile.TarError, zlib.error, EOFError, RuntimeError, ValueError)
-"""What reading a broken or hostile archive raises; RuntimeError includes links that lead in a circle."""
 _GZIP: Final = b"\x1f\x8b"
 ROLE_FOLDERS: Final = ("tasks", "meta")
 
 
 def unpack_role(archive: Path, folder: Path) -> Path | Refused:
     """Return the role in an archive: it is the whole of it, or its only folder. It is unpacked below ``folder``."""
-    try:
-        content = archive.read_bytes()
-        target = folder / hashlib.sha256(content).hexdigest()[:32]
-        if not target.is_dir():
-            refused = into(target, lambda new: _extract(content, new))
-            if refused is not None:
-                return refused
-        inner = [path for path in target.iterdir() if path.is_dir()]
-    except _BROKEN as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        return Refused(f"'{archive.name}' is no archive that can be read: {reason}")
+    target = unpacked(archive, folder, _extract)
+    if isinstance(target, Refused):
+        return target
+    inner = [path for path in target.iterdir() if path.is_dir()]
     role = next((path for path in (target, *sorted(inner)) if is_role(path)), None)
     return role or Refused(f"'{archive.name}' holds no role (a folder with tasks/ or meta/)")
 

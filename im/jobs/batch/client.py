@@ -11,15 +11,13 @@ from im.jobs.batch.request import PROGRAM, Container, submission
 from im.jobs.engines import choose
 from im.jobs.facts import survey
 from im.jobs.images import recognise
-from im.jobs.preparation import archive_path, ensure
+from im.jobs.preparation import bring, ensure
 from im.ssh import connection
-from im.ssh.transfer import put
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from im.events import Emit
-    from im.jobs.images import Image
     from im.plan.model import Cluster
 
 NOT_FOUND = 127
@@ -32,7 +30,7 @@ def submit(cluster: Cluster, container: Container, *, emit: Emit) -> str:
     facts = survey(cluster)
     engine = choose(container.engine, facts.engines)
     if engine.per_node:
-        keep(cluster, image)
+        bring(cluster, image, emit=emit)
     else:
         ensure(cluster, facts, engine, image, nodes=(), emit=emit)
     words = submission(container, image.container)
@@ -40,16 +38,6 @@ def submit(cluster: Cluster, container: Container, *, emit: Emit) -> str:
     if done.status:
         raise failure(cluster, done.status, done.stderr.decode(errors="replace"))
     return done.stdout.decode().strip()
-
-
-def keep(cluster: Cluster, image: Image) -> None:
-    """Bring an archive to where the job will find it, on whatever node that is."""
-    if image.archive is None:
-        return
-    path = archive_path(image)
-    if connection.run(cluster, cluster.front_end, ["test", "-e", path], user=cluster.user).status:
-        put(cluster, cluster.front_end, image.archive, f"{path}.part", user=cluster.user)
-        connection.run(cluster, cluster.front_end, ["mv", f"{path}.part", path], user=cluster.user)
 
 
 def verb(cluster: Cluster, words: Sequence[str]) -> int:

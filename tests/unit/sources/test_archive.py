@@ -71,7 +71,7 @@ def test_findings_name_the_file_in_the_archive(packed, read):
 def test_the_same_archive_is_unpacked_once(packed, read, monkeypatch):
     path = packed(FILES)
     read(path)
-    monkeypatch.setattr(module, "into", lambda *_: pytest.fail("unpacked again"))
+    monkeypatch.setattr(module, "_into", lambda *_: pytest.fail("unpacked again"))
     read(path)
 
 
