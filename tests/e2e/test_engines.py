@@ -92,8 +92,7 @@ def test_an_image_with_mpich_is_started_by_its_own_launcher(engine_cluster, clie
     options = ("-n", 4, "--engine", engine, "--image", mpich_image)
     code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "mpi_hello")
     assert "inside: the image's own launcher starts the ranks (image: MPICH 4" in errors
-    # MPICH passes on what ranks write as it comes: the beginning of a line may stand before another one.
-    nodes = re.findall(r"4 on (\S+), container im-mpi-\w{16}, sum 10: right", output)
+    nodes = re.findall(r"rank \d of 4 on (\S+), container im-mpi-\w{16}, sum 10: right", output)
     assert (code, sorted(nodes)) == (0, ["frontend", "frontend", "worker-1", "worker-1"]), output
 
 
