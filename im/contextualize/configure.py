@@ -14,7 +14,7 @@ from im.contextualize import recipes
 from im.contextualize.attributes import attributes
 from im.contextualize.digest import digest_of
 from im.contextualize.events import Failure, failure, translate
-from im.contextualize.front_end import TOOLED, prepare_front_end, push_keys
+from im.contextualize.front_end import TOOLED, keep_modes, prepare_front_end, push_keys
 from im.contextualize.inventory import inventory, node_packages, used_roles
 from im.contextualize.playbook import dump, site_of
 from im.data_files import data_folder
@@ -75,6 +75,7 @@ def configure(
         except ContextualizationError as error:
             raise ContextualizationError(error.message, where=error.where, hint=f"{error.hint}; log: {log}") from error
     watch.conclude(status, log)
+    keep_modes(used, settings)
 
 
 def digest(cluster: Cluster, topology: Topology) -> str:

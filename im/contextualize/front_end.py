@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import shlex
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,7 @@ libc = platform.libc_ver()[1] or "2.17"
 system = dict(line.split("=", 1) for line in read("/etc/os-release").splitlines() if "=" in line)
 print(json.dumps({"python": sys.version_info[:2], "machine": platform.machine(), "glibc": libc,
     "system": "-".join(system.get(key, "").strip('"') for key in ("ID", "VERSION_ID")),
+    "kernel": " ".join([platform.release(), platform.version(), read("/proc/sys/kernel/yama/ptrace_scope")]),
     "bundle": read("/opt/im/bundle/DIGEST"), "tools": read("/opt/im/udocker/STAMP")}))
 """
 
@@ -49,6 +52,7 @@ class FrontEnd:
 
     target: bundle.Target
     system: str
+    kernel: str
     bundle: str
     tools: str
 
@@ -77,7 +81,7 @@ def look(cluster: Cluster) -> FrontEnd:
     facts = json.loads(done.stdout)
     python, glibc = tuple(facts["python"]), tuple(int(part) for part in facts["glibc"].split(".")[:2])
     target = bundle.Target((python[0], python[1]), facts["machine"], (glibc[0], glibc[1]))
-    return FrontEnd(target, facts["system"], facts["bundle"], facts["tools"])
+    return FrontEnd(target, facts["system"], facts["kernel"], facts["bundle"], facts["tools"])
 
 
 def prepare_front_end(cluster: Cluster, settings: Settings, emit: Emit) -> None:
@@ -160,11 +164,24 @@ def _ensure_tools(cluster: Cluster, settings: Settings, has: FrontEnd, report: C
     stamp = f"{tools.digest(archive)} {bundle.digest(has.target)}"
     if stamp != has.tools:
         report("progress", "bringing udocker's tools to the front-end")
+        place = hashlib.sha256(f"{stamp} {has.system} {has.kernel}".encode()).hexdigest()[:16]
+        known = tools.known_modes(settings, place)
         script = (
             f"set -e; rm -rf {TOOLS} {TOOLS}.new; mkdir {TOOLS}.new; cd {TOOLS}.new; cat > tools.tar.gz; "
+            f"echo {place} > PLACE; printf %s {shlex.quote(known)} > modes.json; "
             f"cp {REMOTE_BUNDLE}/udocker.tar .; echo '{stamp}' > STAMP; mv {TOOLS}.new {TOOLS}"
         )
         run_as_root(cluster, ["sh", "-c", script], stdin=archive.read_bytes(), timeout=_PUSH_TIMEOUT)
+
+
+def keep_modes(cluster: Cluster, settings: Settings) -> None:
+    """Keep how udocker's modes did on this front-end: a cluster on one like it need not try them again."""
+    if TOOLED & set(cluster.engines):
+        line = as_root(cluster, ["cat", f"{TOOLS}/PLACE", "/etc/im/engine.json"])
+        done = run(cluster, cluster.front_end, line)
+        place, _, facts = done.stdout.decode().partition("\n")
+        if done.status == 0:
+            tools.keep_modes(settings, place, json.loads(facts)["udocker"])
 
 
 def _push_bundle(cluster: Cluster, archive: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import urllib.request
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from im.contextualize.recipes import folder
 from im.errors import ContextualizationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from im.config import Settings
@@ -37,6 +38,24 @@ def ensure(settings: Settings, platform: str, build: Callable[[Path], bytes], re
         report("progress", "building udocker's tools in a throw-away root on the front-end (once, about a minute)")
         _keep(path, build(script))
     return path
+
+
+def known_modes(settings: Settings, place: str) -> str:
+    """Return how udocker's modes did in such a place before, as JSON text; "" if nobody has tried them there."""
+    path = _modes(settings, place)
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def keep_modes(settings: Settings, place: str, found: Mapping[str, object]) -> None:
+    """Keep what the probe found in a place, a front-end's system with one set of tools, unless it is known."""
+    path = _modes(settings, place)
+    if not path.exists() and found.get("tried"):
+        verdict = {name: found[name] for name in ("tried", "mode", "seconds", "unusable")}
+        _keep(path, json.dumps(verdict).encode())
+
+
+def _modes(settings: Settings, place: str) -> Path:
+    return settings.cache / "udocker-tools" / f"modes-{place}.json"
 
 
 def digest(path: Path) -> str:

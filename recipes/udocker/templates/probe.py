@@ -1,9 +1,9 @@
 """Finds the fastest mode of udocker in which a container is what jobs need, as the user who will run them.
 
-``probe.py MODE...`` prints a JSON object: ``mode`` (the fastest), ``seconds`` (of all that can be used, for the same
-work) and ``unusable`` (mode: why). A mode can be used if two processes at once in one container read a file that only
-the image has (proot without seccomp would run them on the node's own files, with exit status 0), see what is mounted,
-are who they are on the node, and end with the program's own exit code.
+``probe.py MODE...`` prints a JSON object: ``tried`` (the modes), ``mode`` (the fastest), ``seconds`` (of all that can
+be used, for the same work) and ``unusable`` (mode: why). A mode can be used if two processes at once in one container
+read a file that only the image has (proot without seccomp would run them on the node's own files, with exit status
+0), see what is mounted, are who they are on the node, and end with the program's own exit code.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def main(modes: list[str]) -> int:
     if not seconds:
         sys.exit(f"no mode of udocker is of use here: {unusable}")
     fastest = min(seconds, key=seconds.__getitem__)
-    sys.stdout.write(json.dumps({"mode": fastest, "seconds": seconds, "unusable": unusable}))
+    sys.stdout.write(json.dumps({"tried": " ".join(modes), "mode": fastest, "seconds": seconds, "unusable": unusable}))
     return 0
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,7 @@ def remote(monkeypatch):
                 "machine": "x86_64",
                 "glibc": "2.36",
                 "system": "debian-12",
+                "kernel": "6.1",
                 "bundle": "",
                 "tools": "",
             }
@@ -99,3 +101,24 @@ def test_where_nodes_share_cores_only_the_front_end_begins_early(cluster):
     packages = {node.name: ["curl"] for node in cluster.nodes}
     shared = replace(cluster, variables={"im_shared_cores": True})
     assert front_end.early_work(shared, packages) == "- - curl\n"
+
+
+VERDICT = {"tried": "P1 P2", "mode": "P1", "seconds": {"P1": 0.2}, "unusable": {"P2": "hangs"}}
+
+
+def test_how_udockers_modes_did_is_known_on_the_next_front_end_of_the_kind(remote, cluster, settings):
+    front_end.prepare_front_end(cluster, settings, lambda _: None)
+    place = re.search(r"echo (\w+) > PLACE", remote.ran[-1][-1])[1]
+    remote.answer = Completed(0, f"{place}\n{json.dumps({'udocker': {'tools': 'x', **VERDICT}})}".encode(), b"")
+    front_end.keep_modes(cluster, settings)
+    front_end.prepare_front_end(cluster, settings, lambda _: None)
+    assert json.dumps(VERDICT) in remote.ran[-1][-1]
+    remote.has["kernel"] = "6.2"
+    front_end.prepare_front_end(cluster, settings, lambda _: None)
+    assert json.dumps(VERDICT) not in remote.ran[-1][-1]
+
+
+def test_a_front_end_that_cannot_tell_how_the_modes_did_is_no_failure(remote, cluster, settings):
+    remote.answer = Completed(1, b"", b"cat: no such file")
+    front_end.keep_modes(cluster, settings)
+    assert not list(settings.cache.glob("udocker-tools/modes-*"))
