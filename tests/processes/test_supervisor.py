@@ -300,3 +300,25 @@ def test_a_line_that_may_yet_be_that_warning_waits_for_its_end_and_no_other_does
 def test_errors_arrive_while_the_program_runs(job):
     job.start("printf 'how many? ' >&2; sleep 300")
     assert job.process.stderr.read(10) == b"how many? "
+
+
+AGENT = """
+import os, pathlib, select
+os.set_blocking(0, False)
+pathlib.Path("set").touch()
+select.select([0], [], [])
+print(0)
+"""
+"""As ssh does it: reads from its standard input without waiting, and so does everybody who shares it."""
+
+
+def test_how_a_login_reads_its_input_is_nothing_to_the_other_nodes(job, tmp_path, monkeypatch):
+    slow = tmp_path / "bin" / "python3"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\nwhile [ ! -e set ]; do sleep 0.02; done\nexec {sys.executable} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    job.start("sleep 1.5", nodes=["worker"], agent=[sys.executable, "-c", AGENT])
+    assert job.finish()[0] == 0
+    assert job.status["left"] == {"front": 0, "worker": 0}

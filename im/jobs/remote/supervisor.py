@@ -115,13 +115,15 @@ def perform_all(lines: list[list[str]]) -> None:
 
 
 class Wards:
-    """One ward per node of a job, for as long as the job runs: all read from one pipe, which ends with us."""
+    """One ward per node of a job, for as long as the job runs: each reads from a pipe of its own, which ends with us.
+
+    They share none: ssh makes its own end non-blocking, and with it that of all who share it.
+    """
 
     def __init__(self, job: dict[str, Any]) -> None:
         self.job = job
         self.grace = float(job["grace"])
         self.of: dict[str, subprocess.Popen[bytes]] = {}
-        self._ours, self._hold = os.pipe()
         self.watch([job["here"], *job["nodes"]])
 
     def watch(self, nodes: Iterable[str]) -> None:
@@ -131,13 +133,12 @@ class Wards:
             clean = json.dumps([*job["clean"], *(job["release"] if node == job["here"] else [])])
             program = ["python3", str(Path(__file__).resolve()), "ward", job["id"], str(self.grace), clean]
             line = program if node == job["here"] else [*job["agent"], node, shlex.join(program)]
-            self.of[node] = self._start(line, self._ours)
+            self.of[node] = self._start(line)
 
     @staticmethod
-    def _start(line: list[str], stdin: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            line, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+    def _start(line: list[str]) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, start_new_session=True)
 
     def lost(self) -> list[str]:
         """Return the nodes whose ward has ended: before us it does so only if the node, or the way there, is gone."""
@@ -145,8 +146,10 @@ class Wards:
 
     def dismiss(self) -> dict[str, int]:
         """Let all of them sweep at once; return how many processes each one had to end (-1: it could not tell)."""
-        os.close(self._hold)
-        os.close(self._ours)
+        for process in self.of.values():
+            if process.stdin:
+                process.stdin.close()
+            process.stdin = None
         until = time.monotonic() + self.grace + 15
         return {node: self._result(process, until) for node, process in self.of.items()}
 
