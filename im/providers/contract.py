@@ -200,8 +200,7 @@ class ProviderContract:
     def test_a_lifetime_is_carried_by_the_cloud_and_may_be_changed(
         self, provider: Provider, environment: Environment
     ) -> None:
-        if Capability.LIFETIMES not in provider.capabilities:
-            pytest.skip("only the store knows lifetimes")
+        need(provider, Capability.LIFETIMES)
         now = datetime.now(UTC)
         infrastructure = environment.infrastructure
         provider.prepare(replace(environment, expires=now + timedelta(hours=1)), ignore)

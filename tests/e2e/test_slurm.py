@@ -284,11 +284,13 @@ def test_nobody_puts_a_record_under_the_name_of_another(ann, ben):
 def test_a_sub_cluster_grows_while_jobs_run_on_it(ann, batch_cluster):
     identifier = ann.start("touch started; sleep 300")
     with LocalManager(batch_cluster.settings) as im:
-        im.scale(batch_cluster.name, {"worker": 3})
-        assert ann.do("sinfo -hN -o %N")[1].split() == ["worker-1", "worker-2", "worker-3"]
-        code, output, errors = User(ann.cluster, ann.cluster.user, "").do("srun -w worker-3 hostname")
-        assert (code, output) == (0, "worker-3\n"), errors
-        assert identifier in ann.do("im-batch ps | grep Running")[1]
-        ann.do(f"im-batch rm --force {identifier}")
-        im.scale(batch_cluster.name, {"worker": 2})
+        try:
+            im.scale(batch_cluster.name, {"worker": 3})
+            assert ann.do("sinfo -hN -o %N")[1].split() == ["worker-1", "worker-2", "worker-3"]
+            code, output, errors = User(ann.cluster, ann.cluster.user, "").do("srun -w worker-3 hostname")
+            assert (code, output) == (0, "worker-3\n"), errors
+            assert identifier in ann.do("im-batch ps | grep Running")[1]
+        finally:
+            ann.do(f"im-batch rm --force {identifier}")
+            im.scale(batch_cluster.name, {"worker": 2})
     assert ann.do("sinfo -hN -o %N")[1].split() == ["worker-1", "worker-2"]
