@@ -7,8 +7,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from im.errors import AddressInUse, NoCapacity, NotPermitted, ProviderError, ProviderUnavailable
+from im.events import now
 
 LONGEST = 400
 _SECRETLY_LONG = re.compile(r"[^\s'\"]{100,}")
@@ -96,5 +99,17 @@ def _busy(reply: Reply, message: str, where: str) -> ProviderUnavailable:
 
 
 def _retry_after(reply: Reply) -> float | None:
-    value = next((text for name, text in reply.headers.items() if name.lower() == "retry-after"), "")
-    return float(value) if re.fullmatch(r"\d+(\.\d+)?", value) else None
+    """How long to wait, as seconds or as a date (RFC 9110); a date counts from the service's own clock."""
+    headers = {name.lower(): value for name, value in reply.headers.items()}
+    value = headers.get("retry-after", "")
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
+    until = _http_date(value)
+    return max((until - (_http_date(headers.get("date", "")) or now())).total_seconds(), 0) if until else None
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(value).replace(tzinfo=UTC)  # an HTTP date is always in GMT
+    except ValueError:
+        return None

@@ -1,6 +1,8 @@
 """What services say becomes one of our errors: their words, the request id, never a secret."""
 
 import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -72,6 +74,33 @@ def test_what_was_refused_before_it_began_says_how_long_to_wait(status, headers,
     error = error_of(Reply(status, "", headers), where="x")
     assert isinstance(error, Refused)
     assert error.pause == pause
+
+
+DATE = "Wed, 25 Nov 2026 14:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("value", "pause"),
+    [
+        ("Wed, 25 Nov 2026 14:00:07 GMT", 7),
+        ("Wednesday, 25-Nov-26 14:00:07 GMT", 7),
+        ("Wed Nov 25 14:00:07 2026", 7),
+        ("Wed, 25 Nov 2026 13:59:00 GMT", 0),
+        ("soon", None),
+        ("Wed, 99 Nov 2026 14:00:00 GMT", None),
+    ],
+)
+def test_a_date_to_come_back_at_counts_from_the_services_own_clock(value, pause):
+    error = error_of(Reply(429, "", {"retry-after": value, "date": DATE}), where="x")
+    assert isinstance(error, Refused)
+    assert error.pause == pause
+
+
+def test_without_a_clock_of_the_service_a_date_counts_from_ours():
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    error = error_of(Reply(503, "", {"Retry-After": later}), where="x")
+    assert isinstance(error, Refused)
+    assert error.pause == pytest.approx(30, abs=2)
 
 
 def test_a_503_without_more_may_have_happened():
