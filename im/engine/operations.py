@@ -210,19 +210,13 @@ class Engine:
         expired = [record.name for record in mine if record.expires and record.expires <= now]
         known = {record.id for record in self._store.infrastructures()}
         found = once(self._world, "listing infrastructures", self._world.provider.infrastructures)
-        lapsed = self._lapsed() - known
-        unknown = tuple(id_ for id_ in found if id_ not in known | lapsed)
-        deleted = [name for name in (*expired, *sorted(lapsed)) if self._collect(name)]
+        strangers = {id_: end for id_, end in sorted(found.items()) if id_ not in known}
+        lapsed = [id_ for id_, end in strangers.items() if end and end <= now]
+        unknown = tuple(id_ for id_ in strangers if id_ not in lapsed)
+        deleted = [name for name in (*expired, *lapsed) if self._collect(name)]
         for name in unknown if orphans else ():
             self.delete(name)
         return Collected(tuple(deleted), unknown)
-
-    def _lapsed(self) -> set[str]:
-        """Return the infrastructures whose lifetime is over as the cloud itself tells, whoever made them."""
-        provider, now = self._world.provider, self._world.clock.now()
-        if Capability.LIFETIMES not in provider.capabilities:
-            return set()
-        return set(once(self._world, "listing lifetimes", lambda: provider.expired(now)))
 
     def _collect(self, name: str) -> bool:
         """Delete an infrastructure unless somebody works on it; the next ``gc`` comes soon enough."""

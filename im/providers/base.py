@@ -10,7 +10,7 @@ name and token **from the call that creates it**; what existed before is never m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -117,13 +117,10 @@ class Provider(Protocol):
     def console(self, id: str) -> str:  # noqa: A002
         """Return the last part of the server's console or boot log, for people."""
 
-    def infrastructures(self) -> tuple[str, ...]:
-        """Return the ids of all infrastructures that have anything left on this cloud."""
+    def infrastructures(self) -> Mapping[str, datetime | None]:
+        """Return the ids of all infrastructures that have anything left on this cloud, and when their lifetimes end.
 
-    def expired(self, now: datetime) -> tuple[str, ...]:
-        """Return the ids of the infrastructures whose lifetime is over, as the cloud carries it.
-
-        Only where the provider has :attr:`Capability.LIFETIMES`.
+        None: never, or the cloud does not carry it (:attr:`Capability.LIFETIMES`).
         """
 
     def release(self, infrastructure: str) -> tuple[str, ...]:

@@ -625,7 +625,7 @@ def test_an_image_that_is_not_made_yet_is_refused_by_create(tmp_path, lab):
     provider = LocalProvider(Settings(home=tmp_path / "fresh"))
     with pytest.raises(ProviderError, match="not made yet"):
         provider.create([lab.spec(secrets.token_hex(4))])
-    assert provider.infrastructures() == ()
+    assert provider.infrastructures() == {}
 
 
 def test_a_disk_too_full_for_new_nodes_leaves_no_half_made_ones(tmp_path, cache, lab):

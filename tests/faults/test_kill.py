@@ -167,7 +167,7 @@ def test_a_delete_killed_at_any_change_of_state_is_continued(tmp_path, database)
         if lab.store.find("demo"):
             delete(lab)
         assert lab.servers == []
-        assert lab.provider.infrastructures() == ()
+        assert lab.provider.infrastructures() == {}
 
     assert kill_everywhere(tmp_path, database, delete, again, begin=lambda lab: lab.deploy()) > 3
 
@@ -177,7 +177,7 @@ def test_a_deploy_killed_at_any_change_of_state_can_be_deleted(tmp_path, databas
         if lab.store.find("demo"):
             lab.engine().delete("demo")
         assert lab.servers == []
-        assert lab.provider.infrastructures() == ()
+        assert lab.provider.infrastructures() == {}
 
     kill_everywhere(tmp_path, database, lambda lab: lab.deploy(cluster(workers=1)), delete)
 

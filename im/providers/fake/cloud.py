@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -151,6 +152,11 @@ class State:
     environments: dict[str, int] = field(default_factory=dict)
     lifetimes: dict[str, float] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
+
+    def end_of(self, infrastructure: str) -> datetime | None:
+        """Return when the lifetime of an infrastructure ends."""
+        end = self.lifetimes.get(infrastructure)
+        return None if end is None else datetime.fromtimestamp(end, UTC)
 
     def living(self, now: float, infrastructure: str | None = None) -> list[Server]:
         """Return the servers that exist at that time, of one infrastructure or of all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -145,16 +145,11 @@ class FakeProvider:
                 f"{server.name}: the kernel of {server.name} has booted\n" for server in self._of(state, [id])
             )
 
-    def infrastructures(self) -> tuple[str, ...]:
-        """Return the infrastructures that have servers or anything else here."""
+    def infrastructures(self) -> Mapping[str, datetime | None]:
+        """Return the infrastructures that have servers or anything else here, and when their lifetimes end."""
         with self._call("infrastructures") as state:
             servers = {server.infrastructure for server in state.living(self._now())}
-            return tuple(sorted(servers | state.environments.keys()))
-
-    def expired(self, now: datetime) -> tuple[str, ...]:
-        """Return the infrastructures whose lifetime is over."""
-        with self._call("expired") as state:
-            return tuple(sorted(id_ for id_, end in state.lifetimes.items() if end <= now.timestamp()))
+            return {id_: state.end_of(id_) for id_ in servers | state.environments.keys()}
 
     def release(self, infrastructure: str) -> tuple[str, ...]:
         """Forget the infrastructure, unless it has servers or ``leftovers``."""

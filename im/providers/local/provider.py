@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -66,13 +65,9 @@ class LocalProvider:
             folders = (state.infrastructure_folder(home, infrastructure),)
         return tuple(one for folder in folders for one in _instances(folder))
 
-    def infrastructures(self) -> tuple[str, ...]:
+    def infrastructures(self) -> Mapping[str, None]:
         """Return the ids of all infrastructures that this ``IM_HOME`` has on this machine."""
-        return tuple(folder.id for folder in state.infrastructure_folders(self._settings.home))
-
-    def expired(self, now: datetime) -> tuple[str, ...]:  # noqa: ARG002
-        """Return nothing: only the store knows lifetimes."""
-        return ()
+        return dict.fromkeys(folder.id for folder in state.infrastructure_folders(self._settings.home))
 
     def console(self, id: str) -> str:  # noqa: A002
         """Return the end of what the node's init and sshd said."""

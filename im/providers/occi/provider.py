@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import NamedTuple
 
 from im.config import OcciSite, Settings
@@ -68,14 +67,10 @@ class OcciProvider:
         ending = (one.mark.instance(one.resource.id, "deleting") for one in leaving)
         return (*map(self._instance, whole), *ending, *(one.mark.instance(one.resource.id) for one in waiting))
 
-    def infrastructures(self) -> tuple[str, ...]:
+    def infrastructures(self) -> Mapping[str, None]:
         """Return the ids of all infrastructures that have servers, networks or volumes here."""
         servers = {one.mark.infrastructure for one in self._marked()}
-        return tuple(sorted(servers | self._networks.infrastructures() | self._volumes.infrastructures()))
-
-    def expired(self, now: datetime) -> tuple[str, ...]:  # noqa: ARG002
-        """Return nothing: only the store knows lifetimes."""
-        return ()
+        return dict.fromkeys(servers | self._networks.infrastructures() | self._volumes.infrastructures())
 
     def console(self, id: str) -> str:  # noqa: A002, ARG002
         """Return "": OCCI has no console."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from im.errors import ProviderError
 from im.providers.openstack.api import Api, Json, Together
-from im.providers.openstack.marks import INFRASTRUCTURE, infrastructure_of, mark_of
+from im.providers.openstack.marks import INFRASTRUCTURE, infrastructure_of, mark_of, time_of
 from im.providers.openstack.volumes import Volumes
 
 _KINDS = ("networks", "subnets", "routers", "security-groups", "floatingips")
@@ -38,16 +39,14 @@ class Belongings:
         )
 
     @property
-    def owners(self) -> set[str]:
-        """Return the infrastructures that have anything here."""
+    def owners(self) -> Mapping[str, datetime | None]:
+        """Return the infrastructures that have anything here, and when their lifetimes end: security groups tell."""
         found = {_owner(one) for ones in self.network.values() for one in ones}
         found |= {one["metadata"][INFRASTRUCTURE] for one in self.volumes}
-        return found | {infrastructure_of(one["name"]) for one in self.placements}
-
-    def expired(self, now: str) -> set[str]:
-        """Return the infrastructures whose lifetime is over, as their security groups tell."""
+        found |= {infrastructure_of(one["name"]) for one in self.placements}
         marks = [mark_of(one["description"]) for one in self.network["security-groups"]]
-        return {mark.infrastructure for mark in marks if mark and mark.until and mark.until <= now}
+        ends = {mark.infrastructure: time_of(mark.until) for mark in marks if mark and mark.until}
+        return {owner: ends.get(owner) for owner in found}
 
 
 class Cleaner:

@@ -61,8 +61,16 @@ def mark_of(description: str | None) -> Mark | None:
 
 
 def moment(time: datetime | None) -> str:
-    """Return a time as marks have it, which sorts as text; "" for None."""
+    """Return a time as marks have it; "" for None."""
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if time else ""
+
+
+def time_of(moment: str) -> datetime | None:
+    """Return the time in a mark; None where there is none, or somebody has written nonsense."""
+    try:
+        return datetime.fromisoformat(moment)
+    except ValueError:
+        return None
 
 
 def name_of(infrastructure: str, *words: str) -> str:

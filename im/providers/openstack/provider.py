@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import wait
 from datetime import datetime
 
@@ -16,7 +16,6 @@ from im.providers.openstack.api import Api, Together
 from im.providers.openstack.checks import look_around
 from im.providers.openstack.cleaning import Cleaner
 from im.providers.openstack.fleet import Fleet
-from im.providers.openstack.marks import moment
 from im.providers.openstack.offers import Offers
 from im.providers.openstack.readings import smallest
 from im.providers.openstack.session import Login
@@ -123,16 +122,12 @@ class OpenStackProvider:
         body = {"os-getConsoleOutput": {"length": CONSOLE_LINES}}
         return str(self.api.act("compute", "POST", f"/servers/{id}/action", body, {404, 409}).get("output", ""))
 
-    def infrastructures(self) -> tuple[str, ...]:
-        """Return the ids of all infrastructures that have anything left here."""
+    def infrastructures(self) -> Mapping[str, datetime | None]:
+        """Return the ids of all infrastructures that have anything left here, and when their lifetimes end."""
         with Together() as at_once:
             servers = at_once.ask(self._fleet.all)
             others = at_once.ask(self._cleaner.look)
-        return tuple(sorted({one.infrastructure for one in servers.result()} | others.result().owners))
-
-    def expired(self, now: datetime) -> tuple[str, ...]:
-        """Return the ids of the infrastructures whose lifetime is over."""
-        return tuple(sorted(self._cleaner.look().expired(moment(now))))
+        return {**dict.fromkeys(one.infrastructure for one in servers.result()), **others.result().owners}
 
     def release(self, infrastructure: str) -> tuple[str, ...]:
         """Remove addresses, volumes, routers, networks, security groups and server groups."""

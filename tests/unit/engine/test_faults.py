@@ -276,7 +276,7 @@ def test_when_the_cloud_has_room_for_some_they_work_the_rest_is_named_and_the_sa
     assert ids < {server.id for server in lab.provider.servers()}
     lab.engine().delete("demo")
     assert lab.servers == []
-    assert lab.provider.infrastructures() == ()
+    assert lab.provider.infrastructures() == {}
 
 
 def test_when_there_is_room_again_the_same_command_continues(lab):

@@ -125,7 +125,7 @@ def test_a_release_may_need_several_calls(cloud):
     assert provider.release("0000000a") == ("network: 2 ports are still in use",)
     assert provider.release("0000000a") == ("network: 1 ports are still in use",)
     assert provider.release("0000000a") == ()
-    assert provider.infrastructures() == ()
+    assert provider.infrastructures() == {}
 
 
 def test_a_fault_without_an_error_kills_the_caller_and_a_file_outlives_it(tmp_path):

@@ -58,7 +58,7 @@ def test_a_node_larger_than_the_machine_is_refused(provider, monkeypatch, excess
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(NoCapacity, match="node worker-1 wants"):
         provider.create([spec(**excess)])
-    assert provider.infrastructures() == ()
+    assert provider.infrastructures() == {}
 
 
 def test_missing_programs_are_named_with_their_packages(provider, monkeypatch):

@@ -378,7 +378,7 @@ def test_what_has_no_mark_is_never_listed_changed_or_deleted(toy):
     provider.delete(["web"])
     assert provider.release("web") == ()
     assert provider.list() == ()
-    assert provider.infrastructures() == ()
+    assert provider.infrastructures() == {}
     assert toy.things.keys() >= {"compute/web", "storage/data", "network/private"}
     assert toy.things["compute/web"].state == "active"
 
@@ -387,7 +387,7 @@ def test_what_has_no_mark_is_never_listed_changed_or_deleted(toy):
 def test_another_process_finds_and_ends_everything(toy):
     make(toy).create(SPECS)
     stranger = make(toy)
-    assert stranger.infrastructures() == ("1a2b",)
+    assert stranger.infrastructures() == {"1a2b": None}
     assert {one.token for one in stranger.list("1a2b")} == {spec.token for spec in SPECS}
     assert set(stranger.release("1a2b")) == {f"server worker-{n} still exists" for n in range(1, 6)}
     stranger.delete([one.id for one in stranger.list("1a2b")])
@@ -555,7 +555,7 @@ def test_private_networks_are_made_once_used_and_released(toy):
     provider.create([replace(SPEC, networks=("lan",))])
     assert toy.servers()[0].links[0].attributes["occi.core.target"].endswith(network.id)
     provider.delete([toy.servers()[0].id])
-    assert provider.infrastructures() == ("1a2b",)
+    assert provider.infrastructures() == {"1a2b": None}
     assert provider.release("1a2b") == ()
     assert f"network/{network.id}" not in toy.things
 
@@ -574,7 +574,7 @@ def test_volumes_are_made_linked_listed_and_released(toy):
     assert [(one.name, one.id) for one in listed.volumes] == [("data", volume.id)]
     assert listed.volumes[0].device == f"/dev/disk/by-id/virtio-{volume.id[:20]}"
     provider.delete([made.id])
-    assert provider.infrastructures() == ("1a2b",)
+    assert provider.infrastructures() == {"1a2b": None}
     assert provider.release("1a2b") == ("volume data: is being deleted",)
     assert provider.release("1a2b") == ()
     assert volume.id not in {thing.id for thing in toy.things.values()}

@@ -17,6 +17,7 @@ from im.providers.openstack.marks import (
     moment,
     name_filter,
     name_of,
+    time_of,
     to_metadata,
 )
 
@@ -113,7 +114,14 @@ def test_a_mark_may_say_how_long_the_infrastructure_lives(key, until):
     assert mark_of(described(mark)) == mark
 
 
-def test_moments_are_told_in_utc_and_sort_as_text():
+def test_moments_are_told_in_utc():
     summer = datetime(2030, 7, 1, 12, tzinfo=timezone(timedelta(hours=2)))
     assert moment(summer) == "2030-07-01T10:00:00Z"
+    assert time_of(moment(summer)) == summer
     assert moment(None) == ""
+
+
+def test_an_end_that_somebody_has_written_by_hand_need_not_be_a_time():
+    mark = mark_of("im:0a1b2c3d inside until 2030-99-01T00:00:00Z")
+    assert mark
+    assert time_of(mark.until) is None

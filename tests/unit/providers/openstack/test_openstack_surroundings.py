@@ -89,13 +89,13 @@ def test_made_again_it_stays_as_it_is(neutron, build, toy):
 
 
 def test_a_lifetime_is_told_from_the_first_call_on_and_prolonged_by_one_more(neutron, build, cleaner, toy):
-    build(replace(LAB, expires=datetime(2030, 1, 1, tzinfo=UTC)))
-    assert cleaner.look().expired("2029-12-31T23:59:59Z") == set()
-    assert cleaner.look().expired("2030-01-01T00:00:00Z") == {LAB.infrastructure}
+    first, second = datetime(2030, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC)
+    build(replace(LAB, expires=first))
+    assert cleaner.look().owners == {LAB.infrastructure: first}
     toy.asked.clear()
-    build(replace(LAB, expires=datetime(2031, 1, 1, tzinfo=UTC)))
+    build(replace(LAB, expires=second))
     assert [method for method, *_ in toy.asked if method != "GET"] == ["PUT"]
-    assert cleaner.look().expired("2030-12-31T00:00:00Z") == set()
+    assert cleaner.look().owners == {LAB.infrastructure: second}
     assert neutron.numbers() == WHOLE
 
 
@@ -144,9 +144,9 @@ def test_what_belongs_to_others_stays(neutron, build, cleaner):
     before = neutron.numbers()
     build()
     build(replace(LAB, infrastructure="11112222"))
-    assert cleaner.look().owners == {"0a1b2c3d", "11112222"}
+    assert cleaner.look().owners == {"0a1b2c3d": None, "11112222": None}
     assert cleaner.clean("0a1b2c3d") == ()
-    assert cleaner.look().owners == {"11112222"}
+    assert cleaner.look().owners == {"11112222": None}
     assert cleaner.clean("11112222") == ()
     assert neutron.numbers() == before
 
