@@ -8,8 +8,9 @@ from im.cli.common import json_option, manager, print_json, print_table
 
 
 @click.group("providers", invoke_without_command=True)
+@json_option
 @click.pass_context
-def command(ctx: click.Context) -> None:
+def command(ctx: click.Context, as_json: bool) -> None:
     """List the clouds that `im` can use, or check whether one is usable.
 
     \b
@@ -19,7 +20,10 @@ def command(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
         from im.providers.registry import names
 
-        click.echo("\n".join(names()))
+        if as_json:
+            print_json(names())
+        else:
+            click.echo("\n".join(names()))
 
 
 @command.command("check")

@@ -61,10 +61,15 @@ def _node(node: Node, record: InfrastructureRecord, settings: Settings, events: 
 
 
 def _failures(scope: str, subject: str, events: Iterable[Event]) -> list[str]:
-    """The last things that failed for a subject, each once, with the log file where one is named."""
-    failed = [
-        event for event in events if event.kind == "failed" and _is_about(event, scope, subject) and event.message
-    ]
+    """The last things that failed for a subject since it was ready, each once, with the log file where one is named."""
+    failed: list[Event] = []
+    for event in events:
+        if not _is_about(event, scope, subject):
+            continue
+        if event.data.get("state") == NodeState.READY:
+            failed.clear()
+        elif event.kind == "failed" and event.message:
+            failed.append(event)
     lines = [f"  {event.at.astimezone():%H:%M:%S} {event.phase}: {event.message}{_log(event)}" for event in failed]
     return list(dict.fromkeys(lines))[-LAST_EVENTS:]
 

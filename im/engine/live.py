@@ -29,5 +29,5 @@ def _live(node: Node, instance: Instance | None) -> Node:
             return replace(node, state=NodeState.LOST, reason="lost", message=message)
         return node
     state = state_seen(node, instance)
-    message = instance.message if state is NodeState.FAILED and instance.message else node.message
-    return replace(updated(node, instance), state=state, message=message)
+    told = instance.message if state in {NodeState.FAILED, NodeState.STOPPED} else ""
+    return replace(updated(node, instance), state=state, message=told or node.message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,9 @@ from pathlib import Path
 from im.api import LocalManager
 from im.config import Settings
 from im.data_files import data_folder
-from im.plan.model import Cluster
+from im.plan.model import Cluster, Instance
+from im.providers.local import cgroups, machine, network
+from im.providers.local.processes import Process
 from im.ssh import connection
 
 CLIENT = Path(sys.executable).with_name("im_client")
@@ -27,6 +30,26 @@ def mpi_archive(cache: Path, name: str, **settings: str) -> Path:
     environment = {**os.environ, **settings, "IM_HOME": str(cache.parent)}
     subprocess.run([data_folder("images") / "mpi" / "build.sh", archive], check=True, env=environment)
     return archive
+
+
+def first_process(settings: Settings, node: Instance) -> Process:
+    """Return the init of a node of provider local."""
+    folder = settings.home / "local" / node.infrastructure / "nodes" / node.id
+    return Process(**json.loads((folder / "run.json").read_text()))
+
+
+def restart_machine(settings: Settings, infrastructure: str) -> None:
+    """Do what a restart does to one infrastructure: everything in the kernel goes, the disk stays."""
+    for file in (settings.home / "local" / infrastructure / "nodes").glob("*/run.json"):
+        values = json.loads(file.read_text())
+        os.kill(values["pid"], signal.SIGKILL)
+        while Process(**values).alive():
+            time.sleep(0.01)
+        file.write_text(json.dumps({**values, "boot": "an earlier one"}))
+    with machine.machine_lock():
+        assert network.down(infrastructure) == ()
+    while cgroups.remove(cgroups.hierarchies(), infrastructure):
+        time.sleep(0.01)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import time
 from ipaddress import ip_address
 
 import pytest
-from subcluster import CLIENT, SubCluster
+from subcluster import CLIENT, SubCluster, first_process, restart_machine
 
 from im.data_files import data_folder
 from im.providers.local import LocalProvider
@@ -79,6 +80,21 @@ def test_a_client_that_is_killed_is_continued_by_the_same_command(life, moment):
     if moment != "preflight":
         assert life.run("delete", "life", "--yes")[0] == 0
         assert life.servers() == []
+
+
+def test_a_front_end_that_ends_while_it_is_configured_is_named_and_the_same_command_continues(life):
+    life.run("delete", "life", "--yes")
+    process = life.client("deploy", TEMPLATE, "--name", "life", "--input", "workers=1")
+    wait_for_line(process, "packages")
+    (front_end,) = [one for one in LocalProvider(life.settings, "local").list() if one.name == "frontend"]
+    os.kill(first_process(life.settings, front_end).pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "node frontend" in err.splitlines()[-2], err
+    assert life.shown()["state"] != "ready"
+    assert life.deploy(1)[0] == 0
+    assert life.shown()["state"] == "ready"
+    assert life.servers() == ["frontend", "worker-1"]
 
 
 def test_a_second_deploy_changes_nothing_and_is_quick(life):
@@ -192,6 +208,17 @@ def test_stop_start_and_scale_come_back_ready(life):
     assert life.run("scale", "life", "worker=1")[0] == 0
     assert life.servers() == ["frontend", "worker-1"]
     assert life.shown()["state"] == "ready"
+
+
+def test_after_a_restart_of_the_machine_all_is_stopped_and_start_brings_it_back(life):
+    life.deploy(1)
+    life.on("worker-1", "echo kept > /root/file; sync")
+    restart_machine(life.settings, life.cluster.infrastructure)
+    assert {node["state"] for node in life.shown()["nodes"]} == {"stopped"}
+    assert "the machine was restarted" in life.run("why", "life")[1]
+    assert life.run("start", "life")[0] == 0
+    assert life.shown()["state"] == "ready"
+    assert life.on("worker-1", "cat /root/file") == "kept\n"
 
 
 def test_without_root_the_error_says_what_is_needed(new_home):

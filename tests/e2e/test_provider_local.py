@@ -16,14 +16,15 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+from subcluster import first_process, restart_machine
 
 from im.config import Settings, default_home
 from im.errors import AddressInUse, NoCapacity, ProviderError
 from im.plan.model import NodeSpec
 from im.providers.base import Environment
 from im.providers.contract import ProviderContract, all_are, ignore, make_identity
-from im.providers.local import LocalProvider, cgroups, image, machine, network
-from im.providers.local.processes import Process, identify
+from im.providers.local import LocalProvider, cgroups, image, machine
+from im.providers.local.processes import identify
 from im.topology.model import Network
 
 pytestmark = pytest.mark.e2e_local
@@ -369,20 +370,6 @@ def test_after_a_restart_of_the_machine_nodes_are_stopped_and_start_revives_them
     assert lab.ssh(node, "cat /root/file; hostname").split() == ["kept", "worker-1"]
 
 
-def restart_machine(settings: Settings, infrastructure: str) -> None:
-    """What a restart does to one infrastructure: everything in the kernel goes, the disk stays."""
-    for file in (settings.home / "local" / infrastructure / "nodes").glob("*/run.json"):
-        values = json.loads(file.read_text())
-        os.kill(values["pid"], signal.SIGKILL)
-        while Process(**values).alive():
-            time.sleep(0.01)
-        file.write_text(json.dumps({**values, "boot": "an earlier one"}))
-    with machine.machine_lock():
-        assert network.down(infrastructure) == ()
-    while cgroups.remove(cgroups.hierarchies(), infrastructure):
-        time.sleep(0.01)
-
-
 def test_a_node_whose_init_ended_says_so_and_starts_again(lab, provider, settings):
     infrastructure = lab.prepare()
     (node,) = lab.nodes(infrastructure, 1)
@@ -429,11 +416,6 @@ def test_the_console_shows_what_sshd_says(lab, provider):
     (node,) = lab.nodes(lab.prepare(), 1)
     lab.ssh(node, "true")
     assert "Accepted publickey for root" in provider.console(node.id)
-
-
-def first_process(settings: Settings, node) -> Process:
-    folder = settings.home / "local" / node.infrastructure / "nodes" / node.id
-    return Process(**json.loads((folder / "run.json").read_text()))
 
 
 def sshd(settings: Settings, node) -> int:

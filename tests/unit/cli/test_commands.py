@@ -125,6 +125,13 @@ def test_delete_leaves_nothing_and_the_name_is_unknown_then(here, capsys):
     assert result(capsys, "show", "lab")[0] == 2
 
 
+def test_delete_and_providers_tell_scripts_what_came_of_it(here, capsys):
+    run(["deploy", "lab.yaml"])
+    capsys.readouterr()
+    assert json.loads(result(capsys, "delete", "lab", "--yes", "--json")[1]) == {"name": "lab", "state": "deleted"}
+    assert json.loads(result(capsys, "providers", "--json")[1]) == ["local", "occi", "openstack"]
+
+
 def test_events_are_told_oldest_first_and_as_json_lines(here, capsys):
     run(["deploy", "lab.yaml"])
     capsys.readouterr()

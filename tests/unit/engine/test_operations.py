@@ -338,6 +338,17 @@ def test_why_says_what_is_not_ready_and_what_is_known_about_it(lab):
     assert "the end of its console log" in text
 
 
+def test_why_does_not_repeat_failures_that_were_mended(lab):
+    lab.behave(errors={"worker-2": 1})
+    lab.deploy()
+    lab.behave()
+    lab.deploy()
+    lab.provider.stop([lab.node("worker-2").id])
+    text = "\n".join(lab.engine().why("demo"))
+    assert "worker-2 is stopped" in text
+    assert "no valid host was found" not in text
+
+
 def test_why_says_that_nobody_works_on_what_is_unfinished(lab):
     record = lab.deploy()
     lab.store.write(_with_state(record, InfrastructureState.PROVISIONING))
