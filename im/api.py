@@ -158,6 +158,10 @@ class LocalManager:
         """Start what is stopped and wait until it is ready."""
         return self._view(self._engine_of(name).start(name, node))
 
+    def restart(self, name: str, node: str | None = None) -> View:
+        """Stop all nodes, or one, start them again and wait until they are ready."""
+        return self._view(self._engine_of(name).restart(name, node))
+
     def delete(self, name: str) -> None:
         """Delete an infrastructure and everything that was made for it."""
         from im.ssh.connection import close

@@ -11,7 +11,7 @@ import click
 from im.errors import ImError, TemplateError
 
 COMMANDS = (
-    "deploy", "validate", "template", "plan", "list", "show", "inventory", "scale", "stop", "start", "ssh",
+    "deploy", "validate", "template", "plan", "list", "show", "inventory", "scale", "stop", "start", "restart", "ssh",
     "ssh-config", "exec", "put", "get", "mpi", "shell", "image", "batch", "sweep", "logs", "events", "why", "delete",
     "gc", "providers", "version",
 )  # fmt: skip

@@ -187,6 +187,11 @@ class Engine:
             leave = frozenset(row.name for row in left | broken)
             return self._converge(self._journal(record, record), self._catalog(), leave=leave)
 
+    def restart(self, name: str, node: str | None = None) -> InfrastructureRecord:
+        """Stop all nodes, or one, and start them again; whether a cloud's own reboot was done, no listing tells."""
+        self.stop(name, node)
+        return self.start(name, node)
+
     def delete(self, name: str) -> None:
         """Delete an infrastructure and everything that carries its mark; by its id also if the store has lost it."""
         known = self._store.find(name)

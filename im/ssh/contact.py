@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from im.errors import SshError
 from im.ssh.keys import KeyRing
-from im.ssh.verified import login
+from im.ssh.verified import PATIENCE, login
 
 if TYPE_CHECKING:
     import paramiko
@@ -64,7 +64,7 @@ def reach(cluster: Cluster, node: Node, timeout: float = 5, tunnels: Tunnels | N
         transport, shown = found
         if shown == own.public:
             return True
-        _install(transport, node, own, timeout)
+        _install(transport, node, own)
     return any(_shows_its_own(cluster, node, timeout, tunnels, pause) for pause in _PAUSES)
 
 
@@ -78,20 +78,20 @@ def _shows_its_own(cluster: Cluster, node: Node, timeout: float, tunnels: Tunnel
         return found is not None and found[1] == own
 
 
-def _install(transport: paramiko.Transport, node: Node, own: HostKey, timeout: float) -> None:
+def _install(transport: paramiko.Transport, node: Node, own: HostKey) -> None:
     """Give the node its own key and let sshd begin anew with it."""
     import paramiko
 
     script = "'" + _INSTALL.replace("'", "'\\''") + "'"
     root = f"$([ -w {Path(HOST_KEY).parent} ] || echo sudo -n)"
     try:
-        channel = transport.open_session(timeout=timeout)
-        channel.settimeout(timeout)
+        channel = transport.open_session(timeout=PATIENCE)
+        channel.settimeout(PATIENCE)
         channel.exec_command(f"{root} sh -c {script} sh {HOST_KEY}")
         channel.sendall(own.private.encode())
         channel.shutdown_write()
         said = channel.makefile_stderr().read().decode(errors="replace").strip()
-        status = channel.recv_exit_status() if channel.status_event.wait(timeout) else -1
+        status = channel.recv_exit_status() if channel.status_event.wait(PATIENCE) else -1
     except (OSError, EOFError, paramiko.SSHException) as error:
         said, status = str(error) or "the connection broke", -1
     if status > 0:

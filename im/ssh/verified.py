@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from im.plan.model import Cluster, Node
 
 PORT = 22
+PATIENCE = 20.0
+"""Seconds that sshd has for each answer once it has taken the connection: a machine that boots has much else to do."""
 WRONG_KEY = "another machine may answer at this address; nothing was sent to it"
 
 
@@ -65,6 +67,7 @@ def login(
 ) -> tuple[paramiko.Transport, str] | None:
     """Return a transport and which of the ``expected`` public keys the node showed; None while it is not there yet.
 
+    ``timeout``: how long the connection may take; who takes it is given more time to speak.
     Raises :class:`im.errors.SshError` if the node, or the one on the way to it, shows another key.
     """
     import paramiko
@@ -82,7 +85,7 @@ def login(
             stream = open_things.enter_context(socket.create_connection((node.address, PORT), timeout=timeout))
         if stream is None:
             return None
-        return _verified(cluster, node, expected, timeout=timeout, stream=stream, open_things=open_things)
+        return _verified(cluster, node, expected, stream=stream, open_things=open_things)
     except (OSError, EOFError, paramiko.SSHException):
         if jump:
             jump.check()
@@ -100,7 +103,6 @@ def _verified(
     node: Node,
     expected: Collection[str],
     *,
-    timeout: float,
     stream: socket.socket | paramiko.Channel,
     open_things: ExitStack,
 ) -> tuple[paramiko.Transport, str]:
@@ -108,8 +110,8 @@ def _verified(
 
     transport = paramiko.Transport(stream)
     open_things.callback(transport.close)
-    transport.banner_timeout = transport.auth_timeout = timeout
-    transport.start_client(timeout=timeout)
+    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = PATIENCE
+    transport.start_client(timeout=PATIENCE)
     server = transport.get_remote_server_key()
     shown = f"{server.get_name()} {server.get_base64()}"
     if shown not in (short := {_short(key): key for key in expected}):

@@ -203,6 +203,7 @@ def test_stop_start_and_scale_come_back_ready(life):
     assert life.run("stop", "life")[0] == 0
     assert {node["state"] for node in life.shown()["nodes"]} == {"stopped"}
     assert life.run("start", "life")[0] == 0
+    assert life.run("restart", "life", "worker-1")[0] == 0
     assert life.run("scale", "life", "worker=2")[0] == 0
     assert life.servers() == ["frontend", "worker-1", "worker-2"]
     assert life.run("scale", "life", "worker=1")[0] == 0

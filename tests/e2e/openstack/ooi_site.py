@@ -31,6 +31,12 @@ class Ooi:
     def statuses(self, infrastructure: str) -> dict[str, str]:
         return {name: server.status for name, server in self.servers(infrastructure).items()}
 
+    def actions(self, infrastructure: str) -> dict[str, list[str]]:
+        """What Nova was asked to do with each server, the oldest first."""
+        asked = self.connection.compute.server_actions
+        servers = self.servers(infrastructure).items()
+        return {name: [one.action for one in asked(server)][::-1] for name, server in servers}
+
     def volumes(self, infrastructure: str) -> list[Any]:
         """Cinder's volumes with our mark."""
         marked = [(volume_mark(volume.name or ""), volume) for volume in self.connection.block_storage.volumes()]

@@ -105,6 +105,14 @@ def test_one_node_can_be_stopped_alone(user):
     assert user.statuses() == dict.fromkeys(NODES, "ACTIVE")
 
 
+def test_one_node_is_restarted_and_nobody_else_notices(user):
+    infrastructure = user.show()["id"]
+    before = user.ooi.actions(infrastructure)
+    user.im("restart", user.name, "worker-2")
+    assert user.statuses() == dict.fromkeys(NODES, "ACTIVE")
+    assert user.ooi.actions(infrastructure) == {**before, "worker-2": [*before["worker-2"], "stop", "start"]}
+
+
 def test_it_grows_and_shrinks_and_nobody_else_is_touched(user):
     before = {name: server.id for name, server in user.ooi.servers(user.show()["id"]).items()}
     user.im("scale", user.name, "worker=4")

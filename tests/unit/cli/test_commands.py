@@ -164,6 +164,7 @@ def test_stop_and_start_go_there_and_back(here, capsys):
     capsys.readouterr()
     assert json.loads(result(capsys, "stop", "lab", "--json")[1])["state"] == "stopped"
     assert json.loads(result(capsys, "start", "lab", "--json")[1])["state"] == "ready"
+    assert json.loads(result(capsys, "restart", "lab", "--json")[1])["state"] == "ready"
 
 
 def test_deploy_until_provisioned_prints_the_nodes_and_ends_well(here, capsys):

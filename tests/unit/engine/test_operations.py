@@ -99,6 +99,20 @@ def test_one_node_can_be_stopped_and_started(lab):
     assert lab.engine().start("demo", "worker-1").state is InfrastructureState.READY
 
 
+def test_one_node_can_be_restarted_and_the_others_run_on(lab):
+    lab.deploy()
+    (worker,) = [server.id for server in lab.provider.servers() if server.name == "worker-1"]
+    assert lab.engine().restart("demo", "worker-1").state is InfrastructureState.READY
+    assert (lab.provider.calls["stop"], lab.provider.calls["start"]) == (1, 1)
+    assert worker in {server.id for server in lab.provider.servers()}
+
+
+def test_an_interrupted_restart_is_continued_by_another(lab):
+    lab.deploy()
+    lab.engine().stop("demo")
+    assert lab.engine().restart("demo").state is InfrastructureState.READY
+
+
 def test_starting_one_of_two_stopped_nodes_leaves_the_other(lab):
     lab.deploy()
     lab.engine().stop("demo", "worker-1")

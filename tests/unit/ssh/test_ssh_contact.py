@@ -4,6 +4,7 @@ import io
 import socket
 import subprocess
 import threading
+import time
 
 import paramiko
 import pytest
@@ -18,10 +19,11 @@ from im.ssh.keys import KeyRing
 class Server:
     """An SSH server that shows whatever key lies in its file when a connection begins, and runs what it is told."""
 
-    def __init__(self, file, client_public, *, works=True):
+    def __init__(self, file, client_public, *, works=True, slow=0.0):
         self.file = file
         self.client_public = client_public
         self.works = works
+        self.slow = slow
         self.commands = []
         self.shown = []
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -40,6 +42,7 @@ class Server:
             transport = paramiko.Transport(client)
             self._transports.append(transport)
             transport.add_server_key(key)
+            time.sleep(self.slow)
             try:
                 transport.start_server(server=Session(self))
             except (paramiko.SSHException, EOFError):
@@ -171,6 +174,13 @@ def test_the_private_key_is_no_argument(ring, serve):
     reach(lab(ring, worker), worker)
     assert "PRIVATE" not in server.commands[0]
     assert ring.host_key("worker-1").private.splitlines()[1] not in server.commands[0]
+
+
+def test_a_node_that_takes_a_connection_but_speaks_slowly_is_given_time(ring, serve):
+    own = ring.host_key("worker-1")
+    serve(own, slow=0.5)
+    worker = node(own.public)
+    assert reach(lab(ring, worker), worker, timeout=0.1)
 
 
 def test_nobody_at_the_address_is_not_there_yet(ring, monkeypatch):
