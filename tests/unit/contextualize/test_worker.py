@@ -1,6 +1,8 @@
 """The launcher on the front-end: Ansible never outlives the client that asked for it."""
 
 import os
+import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +25,7 @@ sleep 300 &
 echo $! > "$3.pid"
 cat > "$3.input" &
 [ -e "$3.quick" ] && exit 7
+while read -r seconds; do sleep "$seconds" & sleep 0.001; done 2>/dev/null < "$3.busy"
 wait
 """
 
@@ -74,6 +77,27 @@ def test_the_clients_end_ends_ansible_and_its_tasks(start, tmp_path):
     launcher.stdin.close()
     launcher.wait(10)
     wait(lambda: not alive(pid))
+
+
+def test_what_is_forked_at_that_moment_is_ended_too(start, tmp_path):
+    seconds = f"300.{secrets.randbelow(10**9)}"
+    (tmp_path / "data.busy").write_text(f"{seconds}\n" * 1000)
+    for _ in range(5):
+        launcher = start()
+        wait(lambda: len(running(seconds)) > 20)
+        launcher.stdin.close()
+        launcher.wait(10)
+        try:
+            wait(lambda: not running(seconds))
+        finally:
+            for pid in running(seconds):
+                os.kill(pid, signal.SIGKILL)
+
+
+def running(seconds: str) -> list[int]:
+    """The tasks of a busy Ansible."""
+    done = subprocess.run(["pgrep", "-f", f"^sleep {seconds}"], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in done.stdout.split()]
 
 
 def test_a_second_run_ends_the_first(start, tmp_path):
