@@ -15,6 +15,9 @@ OpenStack behind ooi five requests; that it is listed at all is seen each time."
 ENDING = 30.0
 """Seconds that a server whose end was requested is believed to end: as long as it is listed, nothing else is asked."""
 
+DOUBT = 10.0
+"""Seconds that a server is believed to be built where nobody says so; then the site is asked whether it failed."""
+
 Term = Literal["start", "stop"]
 
 
@@ -27,6 +30,8 @@ class Memory:
         self._asked: dict[str, Term] = {}
         self._settled: dict[str, tuple[float, Resource]] = {}
         self._ending: dict[str, float] = {}
+        self._believed: dict[str, float] = {}
+        self._failures: dict[str, str] = {}
 
     def made(self, id: str) -> None:  # noqa: A002
         """Take note of a server that was created here."""
@@ -46,6 +51,23 @@ class Memory:
         if id in self._young:
             del self._young[id]
             self._young[id] = None
+
+    def is_doubtful(self, id: str) -> bool:  # noqa: A002
+        """Tell whether a server has been seen building for too long, every :data:`DOUBT` seconds once."""
+        since = self._believed.setdefault(id, self._now())
+        if id in self._failures or self._now() - since < DOUBT:
+            return False
+        self._believed[id] = self._now()
+        return True
+
+    def failed(self, id: str, reason: str) -> None:  # noqa: A002
+        """Take note that a server failed: it stays so."""
+        self._young.pop(id, None)
+        self._failures[id] = reason
+
+    def failure(self, id: str) -> str:  # noqa: A002
+        """Return why a server failed; "" if it is not known to."""
+        return self._failures.get(id, "")
 
     def runs(self, resource: Resource, *, settled: bool) -> None:
         """Take note of a server that was seen running, and whether there is nothing more to wait for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -184,7 +185,19 @@ class OcciProvider:
             instance = replace(instance, status="building")
         elif instance.status == "active":
             self._memory.runs(one.resource, settled=bool(instance.private_address))
+        if silent and instance.status == "building" and self._memory.is_doubtful(instance.id):
+            self._ask_whether_it_failed(one.resource)
+        if reason := self._memory.failure(instance.id):
+            instance = replace(instance, status="error", message=reason)
         return replace(instance, volumes=self._volumes.of_server(one.resource))
+
+    def _ask_whether_it_failed(self, server: Resource) -> None:
+        """Where a server that is being built and one that failed look alike, the refusal to start it tells."""
+        try:
+            self._client.act(server.location, f"{COMPUTE_ACTION}start")
+        except ProviderError as error:  # what else may be wrong, the next listing tells
+            if re.search(self._client.site.dialect.failed, error.message):
+                self._memory.failed(server.id, error.message)
 
     def _requested(self, resource: Resource) -> Resource | ProviderError:
         """Request one server; what goes wrong with it is told, not raised."""

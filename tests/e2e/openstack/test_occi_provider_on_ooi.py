@@ -110,6 +110,15 @@ def deployed(shared_provider, image, flavor) -> Iterator[Deployed]:
     deployed.end()
 
 
+@pytest.fixture
+def homeless(ooi) -> Iterator[str]:
+    """Make an image that no compute of the cloud can run."""
+    name = f"homeless-{secrets.token_hex(3)}"
+    image = ooi.connection.create_image(name, data=bytes(65536), disk_format="raw", img_hv_type="xen", wait=True)
+    yield name
+    ooi.connection.image.delete_image(image)
+
+
 # logging in
 
 
@@ -148,6 +157,17 @@ def test_user_data_reaches_nova(ooi, deployed):
     admin = ooi.connection.__class__(cloud="stack-admin")
     stored = admin.compute.get_server(server.id).user_data
     assert base64.b64decode(stored).decode().startswith("#cloud-config")
+
+
+def test_a_build_that_failed_is_seen_although_ooi_calls_it_inactive(ooi, deployed, homeless):
+    provider = deployed.provider = OcciProvider(Settings(occi={"ooi": ooi.site}), "occi:ooi")
+    image = next(one.id for one in provider.catalog().images if one.name == homeless)
+    deployed.spec = replace(deployed.spec, image=image)
+    provider.create([deployed.spec])
+    began = time.monotonic()
+    (failed,) = deployed.settle(all_are("error"))
+    assert time.monotonic() - began < 60
+    assert "vm_state error" in failed.message
 
 
 def test_a_restart_is_novas_reboot(ooi, deployed):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from im.providers.occi.memory import ENDING, SETTLED, Memory
+from im.providers.occi.memory import DOUBT, ENDING, SETTLED, Memory
 from im.providers.occi.model import COMPUTE, Resource
 
 SERVER = Resource(COMPUTE, "http://site/compute/1")
@@ -25,6 +25,15 @@ def time() -> Time:
 @pytest.fixture
 def memory(time) -> Memory:
     return Memory(time)
+
+
+def test_a_server_is_doubted_after_a_while_and_again_after_another(memory, time):
+    assert not memory.is_doubtful("1")
+    time.now += DOUBT
+    assert memory.is_doubtful("1")
+    assert not memory.is_doubtful("1")
+    time.now += DOUBT
+    assert memory.is_doubtful("1")
 
 
 def test_a_settled_server_is_remembered_for_a_while_from_when_it_was_seen(memory, time):

@@ -17,7 +17,7 @@ from im.config import OcciSite, Settings
 from im.errors import InputError, NoCapacity, ProviderError, ProviderUnavailable, UnknownName
 from im.plan.model import Identity, NodeSpec
 from im.providers.base import Capability, Environment
-from im.providers.occi import OcciProvider
+from im.providers.occi import OcciProvider, memory
 from im.topology.model import Network, Volume
 
 GIB = 1 << 30
@@ -308,7 +308,7 @@ def test_a_create_that_conflicts_is_not_repeated_for_ever(toy):
 def test_an_action_that_the_state_forbids_is_said_in_the_sites_words_and_may_come_again(toy):
     provider = make(toy)
     (made,) = provider.create([SPEC])
-    with pytest.raises(ProviderUnavailable, match="Cannot 'stop' while it is in state building"):
+    with pytest.raises(ProviderUnavailable, match="Cannot 'stop' while it is in vm_state building"):
         make(toy).stop([made.id])
     toy.servers()[0].state = "active"
     provider.stop([made.id])
@@ -336,6 +336,30 @@ def test_a_server_that_was_just_made_is_not_taken_for_a_stopped_one(toy):
     server.state = "inactive"
     provider.stop([server.id])
     assert provider.list()[0].status == "stopped"
+
+
+def test_where_a_failed_build_looks_like_one_that_goes_on_the_refusal_to_start_it_tells(toy, monkeypatch):
+    monkeypatch.setattr(memory, "DOUBT", 0.0)
+    toy.build_looks = 99
+    provider = make(toy)
+    provider.create(SPECS[:2])
+    failed, builds = toy.servers()
+    failed.state = "error"
+    for _ in range(2):
+        found = {one.id: one for one in provider.list()}
+    assert "vm_state error" in found[failed.id].message
+    assert (found[failed.id].status, found[builds.id].status) == ("error", "building")
+    toy.server.seen.clear()
+    provider.list()
+    assert f"POST /compute/{failed.id}?action=start" not in toy.server.lines()
+
+
+def test_a_server_that_is_built_for_a_moment_only_is_not_doubted(toy):
+    toy.build_looks = 99
+    provider = make(toy)
+    provider.create([SPEC])
+    provider.list()
+    assert not any("action" in line for line in toy.server.lines())
 
 
 def test_a_server_that_ends_between_listing_and_looking_is_gone(toy):

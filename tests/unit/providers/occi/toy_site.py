@@ -207,7 +207,7 @@ class ToySite:
     def _act(self, thing: Thing, action: str) -> Answer:
         wanted = {"start": ("inactive", "active"), "stop": ("active", "inactive")}[action]
         if thing.state != wanted[0]:
-            return Answer(409, TEXT, f"Cannot '{action}' while it is in state {thing.state}".encode())
+            return Answer(409, TEXT, f"Cannot '{action}' while it is in vm_state {thing.state}".encode())
         thing.state = wanted[1]
         return Answer(204)
 
@@ -248,9 +248,9 @@ class ToySite:
         return Answer(201, [("Location", self._url(thing)), *TEXT], f"X-OCCI-Location: {self._url(thing)}".encode())
 
     def _state(self, thing: Thing) -> str:
-        if thing.state == "building":
-            return "inactive" if self.manner.silent else "waiting"
-        return thing.state
+        if self.manner.silent and thing.state in {"building", "error"}:
+            return "inactive"
+        return "waiting" if thing.state == "building" else thing.state
 
     def _attributes(self, thing: Thing) -> dict[str, object]:
         if thing.kind != "compute":
@@ -265,7 +265,7 @@ class ToySite:
         }
 
     def _shown_links(self, thing: Thing) -> list[Thing]:
-        return [] if thing.state == "building" and self.manner.silent else thing.links
+        return [] if thing.state in {"building", "error"} and self.manner.silent else thing.links
 
     def _rendered(self, thing: Thing) -> dict[str, object]:
         rendered: dict[str, object] = {
