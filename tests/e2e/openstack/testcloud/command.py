@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from im.contextualize import recipes
 from testcloud import configuration, database, image, namespace, packages, resources, services
 from testcloud.processes import Process
 from testcloud.settings import Cloud, configured
@@ -76,7 +77,7 @@ def add_mpi_image(cloud: Cloud) -> int:
     folder = cloud.cache / "debian-12-mpi"
     with _held(cloud), resources.connect(cloud) as admin:
         steps = Steps()
-        image.ensure(folder, steps, packages.of_recipes("base", "udocker", "openmpi", "nfs"))
+        image.ensure(folder, steps, recipes.packages(("base", "udocker", "openmpi", "nfs"), front_end=True))
         if admin.image.find_image(folder.name) is None:
             image.upload(admin, folder)
             steps.done(f"{folder.name} is in glance")

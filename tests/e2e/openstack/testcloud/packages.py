@@ -8,9 +8,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import yaml
-
-from im.data_files import data_folder
 from testcloud.settings import Cloud
 from testcloud.steps import StackError, Steps
 
@@ -130,10 +127,3 @@ def _install_ooi(cloud: Cloud) -> None:
                 raise StackError(f"ooi's {name} is not what we know: no {pattern}")
         file.write_text(text)
     made.rename(cloud.ooi)
-
-
-def of_recipes(*names: str) -> tuple[str, ...]:
-    """Return the Debian packages that these of our recipes install."""
-    files = [data_folder("recipes") / name / "packages.yml" for name in names]
-    lists = [yaml.safe_load(file.read_text()) for file in files if file.exists()]
-    return tuple(sorted({package for groups in lists for group in groups.values() for package in group}))
