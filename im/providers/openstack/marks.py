@@ -68,9 +68,10 @@ def moment(time: datetime | None) -> str:
 def time_of(moment: str) -> datetime | None:
     """Return the time in a mark; None where there is none, or somebody has written nonsense."""
     try:
-        return datetime.fromisoformat(moment)
+        time = datetime.fromisoformat(moment)
     except ValueError:
         return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def name_of(infrastructure: str, *words: str) -> str:

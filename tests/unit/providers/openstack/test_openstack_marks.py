@@ -118,6 +118,7 @@ def test_moments_are_told_in_utc():
     summer = datetime(2030, 7, 1, 12, tzinfo=timezone(timedelta(hours=2)))
     assert moment(summer) == "2030-07-01T10:00:00Z"
     assert time_of(moment(summer)) == summer
+    assert time_of("2030-07-01T10:00:00") == summer
     assert moment(None) == ""
 
 
