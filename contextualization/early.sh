@@ -7,10 +7,7 @@ install_with='$(command -v sudo >/dev/null && [ "$(id -u)" != 0 ] && echo sudo -
 while read -r address user packages; do
   case $address in
     -) set -- sh -c "$install_with $packages" ;;
-    *) set -- ssh -o KexAlgorithms=^curve25519-sha256 -o ControlMaster=auto -o ControlPersist=60 -o ControlPath=/run/im/cp/%C -o ConnectTimeout=10 \
-         -o ServerAliveInterval=5 -o ServerAliveCountMax=3 -o BatchMode=yes -o StrictHostKeyChecking=yes \
-         -o UserKnownHostsFile=/etc/im/ssh/known_hosts -o GlobalKnownHostsFile=/dev/null -o IdentitiesOnly=yes \
-         -i /etc/im/ssh/cluster -l "$user" "$address" "$install_with $packages" ;;
+    *) set -- ssh -F /etc/im/ssh/config -l "$user" "$address" "$install_with $packages" ;;
   esac
   setsid "$@" < /opt/im/packages.sh > "/run/im/early-$address.log" 2>&1 &
 done

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from im.contextualize import bundle, recipes, tools
-from im.contextualize.inventory import REMOTE_KEYS, known_hosts, shell_functions
+from im.contextualize.inventory import REMOTE_KEYS, SSH_CONFIG, known_hosts, shell_functions
 from im.data_files import data_folder
 from im.errors import ContextualizationError
 from im.events import Event
@@ -110,6 +110,7 @@ def push_keys(cluster: Cluster, packages: Mapping[str, Sequence[str]]) -> None:
         "/opt/im/early": (early_work(cluster, packages), 0o644),
         f"{REMOTE_KEYS}/cluster": (ring.cluster_private, 0o600),
         f"{REMOTE_KEYS}/known_hosts": (known_hosts(cluster), 0o644),
+        f"{REMOTE_KEYS}/config": (SSH_CONFIG, 0o644),
         REMOTE_WORKER: ((scripts / "worker.py").read_text(encoding="utf-8"), 0o755),
     }
     script = "tar -x --no-same-owner -f - -C / && sh /opt/im/early.sh < /opt/im/early"

@@ -18,6 +18,26 @@ if TYPE_CHECKING:
 REMOTE_KEYS = "/etc/im/ssh"
 """Where the front-end has the key and the host keys with which it reaches the other nodes."""
 
+KEY_EXCHANGE = "KexAlgorithms ^curve25519-sha256"
+"""The post-quantum exchange that OpenSSH prefers costs 0.05 s of CPU per connection, more than all else of it."""
+
+SSH_CONFIG = f"""\
+# How the front-end reaches the other nodes. A broken one is noticed within 15 seconds.
+{KEY_EXCHANGE}
+IdentityFile {REMOTE_KEYS}/cluster
+IdentitiesOnly yes
+UserKnownHostsFile {REMOTE_KEYS}/known_hosts
+GlobalKnownHostsFile /dev/null
+StrictHostKeyChecking yes
+BatchMode yes
+ConnectTimeout 10
+ServerAliveInterval 5
+ServerAliveCountMax 3
+ControlMaster auto
+ControlPersist 60
+ControlPath /run/im/cp/%C
+"""
+
 USER_ID = 2000
 
 _TOOLS = {"xfs": "xfsprogs", "btrfs": "btrfs-progs"}
@@ -127,14 +147,12 @@ def _disks(cluster: Cluster, topology: Topology, node: Node) -> dict[str, object
 
 def _common(cluster: Cluster) -> dict[str, object]:
     keys = KeyRing(Path(cluster.keys))
-    ssh = f"-o UserKnownHostsFile={REMOTE_KEYS}/known_hosts -o GlobalKnownHostsFile=/dev/null"
     return {
         "im_shared_cores": False,
         **cluster.variables,
         "ansible_python_interpreter": "/usr/bin/python3",
-        "ansible_ssh_private_key_file": f"{REMOTE_KEYS}/cluster",
-        "ansible_ssh_common_args": f"{ssh} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes",
         "im_shell": shell_functions(),
+        "im_key_exchange": KEY_EXCHANGE,
         "im_user": cluster.user,
         "im_uid": USER_ID,
         "im_front_end": cluster.front_end.name,

@@ -3,8 +3,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from im.contextualize.attributes import attributes
-from im.contextualize.inventory import group_name, home_is_shared, inventory
+from im.contextualize.inventory import SSH_CONFIG, group_name, home_is_shared, inventory
 from im.contextualize.recipes import packages
+from im.data_files import data_folder
 from im.ssh.keys import KeyRing
 
 
@@ -32,11 +33,12 @@ def test_an_account_that_is_not_root_becomes_root(cluster, topology):
 
 
 def test_host_keys_are_checked_among_the_nodes_too(cluster, topology):
-    common = variables(cluster, topology())
-    assert "StrictHostKeyChecking=yes" in common["ansible_ssh_common_args"]
-    assert "UserKnownHostsFile=/etc/im/ssh/known_hosts" in common["ansible_ssh_common_args"]
+    assert "StrictHostKeyChecking yes\n" in SSH_CONFIG
+    assert "UserKnownHostsFile /etc/im/ssh/known_hosts\n" in SSH_CONFIG
+    assert "-F /etc/im/ssh/config" in (data_folder("contextualization") / "ansible.cfg").read_text()
+    known = variables(cluster, topology())["im_known_hosts"]
     for node in cluster.nodes:
-        assert f"{node.name},{node.private_address} ssh-ed25519 " in common["im_known_hosts"]
+        assert f"{node.name},{node.private_address} ssh-ed25519 " in known
 
 
 def test_each_node_group_is_an_inventory_group_that_cannot_be_mistaken_for_a_host(cluster, topology):
