@@ -100,14 +100,14 @@ def description(launch: Launch, front_end: str) -> dict[str, object]:
 def _clean(launch: Launch) -> tuple[tuple[str, ...], ...]:
     """Return what ends on a node what its ward may not: processes of another user, containers that are held."""
     job = launch.job
-    ours = ("sudo", "-n", "python3", f"{launch.control}/supervisor.py", "end", job.identifier, "0")
+    ours = ("sudo", "-n", "python3", f"{launch.control}/ward.py", "end", job.identifier, "0")
     lines = (ours if job.user else (), launch.engine.clean(job.identifier))
     return tuple(line for line in lines if line)
 
 
 def control_files(launch: Launch) -> dict[str, str]:
     """Return the programs that the job needs on the front-end beside its description, by name."""
-    programs = {"supervisor.py": source("supervisor")}
+    programs = {f"{name}.py": source(name) for name in ("supervisor", "ward")}
     if launch.mode == "inside":
         programs["agent"] = source("agent.sh").replace("@MAIL@", f"{launch.control}/mail")
     return programs

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from im.jobs import session
-from im.jobs.remote import supervisor
+from im.jobs.remote import supervisor, ward
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def test_signs_of_life_reach_the_supervisor(job, monkeypatch):
 
 def test_a_job_that_takes_too_long_is_stopped(job):
     assert session.attend(job("sleep 300"), limit=0.5) == session.TIME_OVER
-    assert not supervisor.marked(job.name)
+    assert not ward.marked(job.name)
 
 
 def test_a_job_that_somebody_stops_ends_before_its_limit(job):
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
     assert session.attend(job("sleep 20"), limit=60, stop=stop) == session.TIME_OVER
-    assert not supervisor.marked(job.name)
+    assert not ward.marked(job.name)
 
 
 CLIENT = "import sys; from im.jobs.session import attend; sys.exit(attend(sys.argv[1:]))"
@@ -94,7 +94,7 @@ def test_a_second_ctrl_c_stops_a_program_that_ignores_the_first(job):
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 143
-    assert not supervisor.marked(job.name)
+    assert not ward.marked(job.name)
 
 
 def test_when_this_client_is_killed_nothing_goes_on(job):
@@ -102,4 +102,4 @@ def test_when_this_client_is_killed_nothing_goes_on(job):
     wait_until((job.folder / "started").exists)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    wait_until(lambda: not supervisor.marked(job.name))
+    wait_until(lambda: not ward.marked(job.name))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from im.jobs.remote import source, supervisor
+from im.jobs.remote import source, supervisor, ward
 
 PROGRAM = supervisor.__file__
 
@@ -78,7 +78,7 @@ class Job:
 
     @property
     def left(self) -> set[int]:
-        return supervisor.marked(self.name)
+        return ward.marked(self.name)
 
 
 def wait_until(condition, seconds: float = 15) -> None:
@@ -205,14 +205,6 @@ def test_nodes_are_given_back_even_if_the_supervisor_is_killed(job):
     job.wait_for("released")
 
 
-def test_root_may_end_what_carries_the_mark_of_a_job():
-    name = secrets.token_hex(8)
-    process = subprocess.Popen(["sh", "-c", "trap '' TERM; exec sleep 300"], env={**os.environ, "IM_JOB": name})
-    assert subprocess.run([sys.executable, PROGRAM, "end", name, "0.1"], check=False).returncode == 1
-    assert process.wait(10) == -9
-    assert not supervisor.marked(name)
-
-
 def test_the_engine_cleans_up_after_the_processes(job):
     job.start("exit 3", clean=[["touch", str(job.folder / "cleaned")]])
     assert job.finish()[0] == 3
@@ -265,21 +257,6 @@ def test_signs_of_life_keep_the_job_running(job):
 def test_a_command_that_is_not_there_is_our_fault_and_is_named(job):
     assert job.start("", argv=["/no/mpirun"]).finish()[0] == 125
     assert job.status["error"] == "cannot start /no/mpirun: No such file or directory"
-
-
-def test_the_mark_covers_descendants_that_have_lost_it_but_no_strangers(tmp_path):
-    def process(number, parent, environment, state=b"S"):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        (folder / "stat").write_bytes(b"%d (a ) b) %s %d 1 1" % (number, state, parent))
-        (folder / "environ").write_bytes(environment)
-
-    process(900001, 1, b"A=1\0IM_JOB=j1\0")
-    process(900002, 900001, b"A=1\0")
-    process(900003, 900002, b"")
-    process(900004, 1, b"IM_JOB=j12\0")
-    process(900005, 900001, b"", state=b"Z")
-    assert supervisor.marked("j1", str(tmp_path)) == {900001, 900002, 900003}
 
 
 NOISE = b"[front:00964] plm:rsh: Warning: setpgid(970,970) failed in parent with errno=Permission denied(13)\n"

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from im.jobs.remote import supervisor
+from im.jobs.remote import ward
 from im.jobs.sweep.remote import front, manifest
 
 
@@ -158,7 +158,7 @@ def test_a_worker_whose_master_goes_leaves_nothing_and_its_point_is_lost(scan, e
     else:
         process.send_signal(signal.SIGTERM)
     process.wait(20)
-    assert supervisor.marked(f"{scan.name}-1-0") == set()
+    assert ward.marked(f"{scan.name}-1-0") == set()
     assert scan.states == {0: "lost"}
 
 

@@ -7,10 +7,7 @@ lives, ``I`` interrupt, ``K`` stop now; end of file or a long silence means that
 A launcher that runs in a container cannot log in to nodes: it leaves letters in ``FOLDER/mail``, and we do it.
 Where the cluster has Slurm, the nodes are those of an allocation, which we ask for first and hold until the end.
 
-``supervisor.py ward ID GRACE CLEAN`` runs on every node of the job for as long as the job does. When its stdin
-ends, however that comes (the job is over, the supervisor was killed, the front-end is gone), it ends all processes that
-carry ``IM_JOB=ID`` in their environment, with their children, runs the command lines of ``CLEAN`` (JSON), and prints
-how many processes there were. ``supervisor.py end ID GRACE`` does only that, for root: ours may not end another user's.
+:mod:`im.jobs.remote.ward`, which lies beside us, runs on every node of the job for as long as the job does.
 """
 
 from __future__ import annotations
@@ -36,82 +33,7 @@ OUR_FAULT = 125
 INTERRUPTED = 130
 HOSTS = "@hosts@"
 """On the command line of a job under Slurm: the nodes that it gets, with their ranks."""
-
-
-# ------------------------------------------------------------------------------------------------ the ward of one node
-
-
-def processes(root: str = "/proc") -> dict[int, int]:
-    """Return all processes: id -> parent's id."""
-    found = {}
-    for folder in Path(root).glob("[0-9]*"):
-        try:
-            text = (folder / "stat").read_bytes()
-        except OSError:
-            continue  # it has ended
-        state, parent = text[text.rindex(b")") + 2 :].split()[:2]
-        if state not in b"ZX":
-            found[int(folder.name)] = int(parent)
-    return found
-
-
-def marked(job: str, root: str = "/proc") -> set[int]:
-    """Return the processes that carry the job's mark, with all their descendants; never ourselves."""
-    mark = f"IM_JOB={job}".encode()
-    parents = processes(root)
-    members = {process for process in parents if mark in _environment(root, process)}
-    while True:
-        children = {process for process, parent in parents.items() if parent in members} - members
-        if not children:
-            return members - {os.getpid()}
-        members |= children
-
-
-def _environment(root: str, process: int) -> list[bytes]:
-    try:
-        return Path(root, str(process), "environ").read_bytes().split(b"\0")
-    except OSError:
-        return []  # it has ended, or is not ours
-
-
-def sweep(job: str, grace: float) -> int:
-    """End everything that is marked: TERM, after ``grace`` seconds KILL. Return how many processes there were.
-
-    It takes two looks without a find to be done: a process that is in the middle of an ``exec`` shows no environment.
-    """
-    seen: set[int] = set()
-    clean = 0
-    start = time.monotonic()
-    while clean < 2 and time.monotonic() < start + grace + 10:
-        left = marked(job)
-        clean = 0 if left else clean + 1
-        wanted = signal.SIGTERM if time.monotonic() < start + grace else signal.SIGKILL
-        for process in left if wanted == signal.SIGKILL else left - seen:
-            with contextlib.suppress(OSError):  # it has ended
-                os.kill(process, wanted)
-        seen |= left
-        time.sleep(POLL)
-    return len(seen)
-
-
-def ward(job: str, grace: float, clean: list[list[str]]) -> int:
-    """Wait for the end of stdin, then sweep, and let the container engine clean up."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    while os.read(0, 4096):
-        pass
-    left = sweep(job, grace)
-    perform_all(clean)
-    with contextlib.suppress(OSError):  # nobody may be left to be told
-        os.write(1, str(left).encode())
-    return 0
-
-
-def perform_all(lines: list[list[str]]) -> None:
-    """Run command lines whose outcome does not matter."""
-    for line in lines:
-        quiet = subprocess.DEVNULL
-        subprocess.run(line, stdin=quiet, stdout=quiet, stderr=quiet, check=False)
+WARD = ("python3", str(Path(__file__).resolve().with_name("ward.py")))
 
 
 class Wards:
@@ -130,8 +52,8 @@ class Wards:
         """Start a ward on each of the nodes that have none. The front-end's also gives back what Slurm gave."""
         job = self.job
         for node in set(nodes) - set(self.of):
-            clean = json.dumps([*job["clean"], *(job["release"] if node == job["here"] else [])])
-            program = ["python3", str(Path(__file__).resolve()), "ward", job["id"], str(self.grace), clean]
+            clean = [*job["clean"], *(job["release"] if node == job["here"] else [])]
+            program = [*WARD, "watch", job["id"], str(self.grace), json.dumps(clean)]
             line = program if node == job["here"] else [*job["agent"], node, shlex.join(program)]
             self.of[node] = self._start(line)
 
@@ -161,9 +83,6 @@ class Wards:
             process.kill()
             return -1
         return int(output or b"-1")
-
-
-# ------------------------------------------------------------------------------------------------ the job
 
 
 NOISE = re.compile(rb"\[[^\]]{1,80}\] plm:rsh: Warning: setpgid\(.*\n?")
@@ -322,8 +241,8 @@ def finish(child: subprocess.Popen[bytes], job: dict[str, Any]) -> None:
     """End the child: TERM, which lets mpirun end its ranks; after a grace KILL. Root's ends with what it runs."""
     grace = float(job["grace"])
     if not signalled(child, signal.SIGTERM):
-        sweep(job["id"], grace)
-        perform_all(job["clean"])
+        line = [*WARD, "end", job["id"], str(grace), json.dumps(job["clean"])]
+        subprocess.run(line, stdout=subprocess.DEVNULL, check=False)
     try:
         child.wait(grace)
     except subprocess.TimeoutExpired:
@@ -459,14 +378,5 @@ def perform(job: dict[str, Any], wards: Wards, errors: Errors) -> dict[str, Any]
     return {"code": code if code >= 0 else 128 - code, "reason": reason}
 
 
-def main(words: list[str]) -> int:
-    """Run one of the programs."""
-    if words[0] == "ward":
-        return ward(words[1], float(words[2]), json.loads(words[3]))
-    if words[0] == "end":
-        return min(sweep(words[1], float(words[2])), 1)
-    return run(Path(words[1]))
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(Path(sys.argv[2])))

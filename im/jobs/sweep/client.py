@@ -65,7 +65,7 @@ def create(cluster: Cluster, sweep: Sweep, wanted: Sequence[Point], *, emit: Emi
 def stage(folder: Path) -> None:
     """Write the programs as the packages that they are here, without all the rest of us."""
     sources = {
-        "im/jobs/remote/supervisor.py": Path(job_programs.__file__).with_name("supervisor.py"),
+        "im/jobs/remote/ward.py": Path(job_programs.__file__).with_name("ward.py"),
         **{
             f"im/jobs/sweep/remote/{name}.py": Path(programs.__file__).with_name(f"{name}.py")
             for name in ("manifest", "worker", "front")

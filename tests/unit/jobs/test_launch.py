@@ -92,7 +92,7 @@ def test_the_supervisor_learns_nodes_variables_and_folder():
 def test_processes_of_another_user_are_ended_by_root():
     assert description(decide(CLUSTER, JOB, FACTS, "im-1"), "front")["clean"] == ()
     (line,) = description(decide(CLUSTER, dataclasses.replace(JOB, user="root"), FACTS, "im-1"), "front")["clean"]
-    assert line == ("sudo", "-n", "python3", "/home/hpc/.im/jobs/j1/supervisor.py", "end", "j1", "0")
+    assert line == ("sudo", "-n", "python3", "/home/hpc/.im/jobs/j1/ward.py", "end", "j1", "0")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_mpichs_launcher_gets_the_same_places():
 
 def test_only_a_job_inside_brings_an_agent_and_enters_containers():
     hybrid, inside = launch_of({}), launch_of(HYDRA)
-    assert set(control_files(hybrid)) == {"supervisor.py"}
+    assert set(control_files(hybrid)) == {"supervisor.py", "ward.py"}
     assert "/home/hpc/.im/jobs/j1/mail" in control_files(inside)["agent"]
     assert description(hybrid, "front")["enter"] == ()
     assert "udocker" in " ".join(description(inside, "front")["enter"])

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from im.jobs.remote.supervisor import sweep as end_marked
+from im.jobs.remote.ward import sweep as end_marked
 from im.jobs.sweep.remote.manifest import DONE, FAILED, RUNNING, Manifest, claim
 
 _LOOP = "NL='\n'\nwhile IFS= read -r line; do eval \"$line\"; done"
