@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Collection
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 PORT = 22
 PATIENCE = 20.0
 """Seconds that sshd has for each answer once it has taken the connection: a machine that boots has much else to do."""
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what matters comes as an error of ours
 WRONG_KEY = "another machine may answer at this address; nothing was sent to it"
 
 

@@ -3,6 +3,7 @@
 import io
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -181,6 +182,12 @@ def test_a_node_that_takes_a_connection_but_speaks_slowly_is_given_time(ring, se
     serve(own, slow=0.5)
     worker = node(own.public)
     assert reach(lab(ring, worker), worker, timeout=0.1)
+
+
+def test_what_paramiko_logs_does_not_get_between_the_lines_of_a_deploy():
+    program = "import logging, im.ssh.verified; logging.getLogger('paramiko.transport').error('Secsh channel 1 FAILED')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_nobody_at_the_address_is_not_there_yet(ring, monkeypatch):
