@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from testcloud.steps import StackError, Steps
 
 BUILD = Path(__file__).parent / "image" / "build.sh"
 RELEASE = "bookworm"
+MADE_OF = "made-of"
 PARTS = ("disk.qcow2", "kernel", "ramdisk")
 OPTIONS = "root=/dev/vda console=tty0 console=ttyS0 quiet mitigations=off audit=0 net.ifnames=0 nomodeset"
 KNOWN = {
@@ -28,9 +30,11 @@ KNOWN = {
 
 
 def ensure(folder: Path, steps: Steps, packages: Sequence[str] = ()) -> None:
-    """Make the image unless it is there, with these packages besides. Raises :class:`StackError`."""
-    if folder.exists():
+    """Make the image, unless it is there and would become the same again. Raises :class:`StackError`."""
+    recipe = _recipe(packages)
+    if (folder / MADE_OF).exists() and (folder / MADE_OF).read_text() == recipe:
         return
+    shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="image-", dir=folder.parent) as made:
         work = Path(made)
@@ -47,9 +51,17 @@ def ensure(folder: Path, steps: Steps, packages: Sequence[str] = ()) -> None:
         finished.mkdir()
         for part in PARTS:
             (work / part).rename(finished / part)
+        (finished / MADE_OF).write_text(recipe)
         finished.rename(folder)
     size = (folder / "disk.qcow2").stat().st_size >> 20
     steps.done(f"guest image {folder.name} made ({size} MiB)")
+
+
+def _recipe(packages: Sequence[str]) -> str:
+    """Return one word for all that decides what is in an image, but for the versions of its packages."""
+    files = sorted(file for file in BUILD.parent.rglob("*") if file.is_file())
+    said = [RELEASE, *packages, *(str(file.relative_to(BUILD.parent)) for file in files)]
+    return hashlib.sha256("\n".join(said).encode() + b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def remove(cloud: Cloud) -> None:
