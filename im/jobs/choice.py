@@ -7,6 +7,7 @@ each node, with that node's ranks inside: image and nodes need not match.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -22,11 +23,15 @@ FAMILIES = {"openmpi": "Open MPI", "mpich": "MPICH"}
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """An MPI library: ``family`` ("" = there is none), ``version``, and the ``launcher`` that came with it."""
+    """An MPI library: ``family`` ("" = there is none), ``version``, the ``launcher`` that came with it, and its ``network``.
+
+    ``network`` is "ucx" where we know that messages go through UCX.
+    """
 
     family: str = ""
     version: str = ""
     launcher: str = ""
+    network: str = ""
 
     def __str__(self) -> str:
         return f"{FAMILIES.get(self.family, self.family)} {self.version}".strip() or "no MPI library"
@@ -36,13 +41,33 @@ class Library:
         return bool(self.family) and (self.family, self._major) == (other.family, other._major)
 
     @property
+    def release(self) -> tuple[int, ...]:
+        """The numbers of the version."""
+        return tuple(map(int, re.findall(r"\d+", self.version)))
+
+    @property
     def _major(self) -> str:
         return self.version.partition(".")[0]
 
 
 def library(known: Mapping[str, str]) -> Library:
     """Return the library that was found on a node or in an image."""
-    return Library(known.get("family", ""), known.get("version", ""), known.get("launcher", ""))
+    return Library(*(known.get(key, "") for key in ("family", "version", "launcher", "network")))
+
+
+def doubt(image: Library, nodes: int) -> str:
+    """Return what may go wrong with an image's library on so many nodes; "" if we know of nothing.
+
+    In MPI_Finalize a rank asks each peer it has sent something to for an answer: UCX's flush over TCP does. MPICH before 4.2
+    then waits for all ranks in a barrier of its launcher, where it answers nobody. So the rank that comes last waits for ever
+    if the others got their answers while it was still computing. No setting of UCX or MPICH takes that away.
+    """
+    if nodes < 2 or (image.family, image.network) != ("mpich", "ucx") or image.release >= (4, 2):
+        return ""
+    return (
+        f"{image} over UCX can hang in MPI_Finalize when ranks on several nodes do not end at the same time: "
+        "MPICH 4.2 does not (Debian 13 has it); --time ends a job that hangs"
+    )
 
 
 def choose_mode(wanted: Literal["auto", "hybrid", "inside"], cluster: Library, image: Library) -> tuple[Mode, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from im.errors import JobError
+from im.jobs.choice import doubt, library
 from im.jobs.command import control_files, description
 from im.jobs.facts import survey
 from im.jobs.images import recognise
@@ -44,9 +45,12 @@ def run(cluster: Cluster, job: MpiJob, *, emit: Emit, stdout: Output = None, std
     facts = survey(cluster)
     launch = decide(cluster, job, facts, image.container)
     record = ensure(cluster, facts, launch.engine, image, nodes=launch.nodes, emit=emit)
-    launch, reason = with_mode(launch, known_mpi(record))
+    known = known_mpi(record)
+    launch, reason = with_mode(launch, known)
     tell = Teller(emit, cluster.infrastructure, "job", job.identifier, "job")
     tell("progress", "mode", f"{launch.mode}: {reason}")
+    if warning := doubt(library(known), len(launch.nodes)):
+        tell("note", "mpi-doubt", warning)
     code = perform(cluster, launch, emit=emit, stdout=stdout, stderr=stderr)
     if code not in {0, INTERRUPTED, LIMITED} and (gone := forget_missing(cluster, launch.engine, image, launch.nodes)):
         where, hint = f"node {', '.join(gone)}", "run it again: the image is brought there anew"

@@ -9,8 +9,9 @@
 #
 # Settings (environment): MPI       openmpi (default) or mpich
 #                         PACKAGES  more packages for the image, comma-separated
-#                         SUITE     Debian suite; default: this machine's
-#                         SOURCES   apt source file; default: this machine's own
+#                         SUITE     Debian suite; default: this machine's, but trixie for MPICH on bookworm, whose own
+#                                   (4.0.2) can hang at the end of a job on several nodes
+#                         SOURCES   apt source file; default: this machine's own, with SUITE in the place of its suite
 set -eu
 umask 022
 
@@ -26,7 +27,10 @@ case $mpi in
     mpich) runtime=mpich compiler=libmpich-dev,bash,coreutils,sed ;; # its mpicc is a script
     *) echo "build.sh: MPI=$mpi: it is openmpi or mpich" >&2; exit 2 ;;
 esac
-suite=${SUITE:-$(. /etc/os-release && echo "${VERSION_CODENAME:?this system has no VERSION_CODENAME, set SUITE}")}
+own=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+suite=${SUITE:-$own}
+[ -n "$suite" ] || { echo "build.sh: this system has no VERSION_CODENAME; name a suite with SUITE=" >&2; exit 2; }
+[ -n "${SUITE:-}" ] || [ "$mpi-$own" != mpich-bookworm ] || suite=trixie
 sources=${SOURCES:-}
 for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list.d/ubuntu.sources /etc/apt/sources.list; do
     [ -n "$sources" ] || { [ ! -s "$file" ] || sources=$file; }
@@ -34,6 +38,13 @@ done
 [ -n "$sources" ] || { echo "build.sh: no apt sources found; name a file with SOURCES=" >&2; exit 2; }
 
 cache=${IM_HOME:-${XDG_DATA_HOME:-$HOME/.local/share}/im}/cache/images
+mkdir -p "$cache"
+if [ -z "${SOURCES:-}" ] && [ "$suite" != "$own" ]; then
+    changed=$cache/$suite-${sources##*/}
+    sed "s/\\b$own\\b/$suite/g" "$sources" > "$changed.$$"
+    mv "$changed.$$" "$changed"
+    sources=$changed
+fi
 key=$({ echo "$suite $mpi ${PACKAGES:-}"; cat "$0" "$sources" "$@"; } | sha256sum | cut -c1-16)
 image=$cache/$mpi-$suite-$key.tar
 
@@ -75,7 +86,6 @@ build() {
     mv "$image.part" "$image"
 }
 
-mkdir -p "$cache"
 if [ ! -e "$image" ]; then
     exec 9> "$image.lock"
     flock 9

@@ -31,11 +31,14 @@ HELD = {
 
 @pytest.fixture
 def client(engine_cluster):
-    """Runs ``im_client`` to its end."""
+    """Runs ``im_client`` to its end; what hangs is killed, and its job with it."""
 
     def client(*words, stdin=None):
         process = engine_cluster.client(*words, stdin=subprocess.PIPE)
-        output, errors = process.communicate(stdin, timeout=300)
+        try:
+            output, errors = process.communicate(stdin, timeout=300)
+        finally:
+            process.kill()
         return process.returncode, output, errors
 
     return client
@@ -89,7 +92,7 @@ def mpich_image(cache):
 @pytest.mark.parametrize("engine", ["podman", "lxc"])
 @pytest.mark.usefixtures("nothing_held")
 def test_an_image_with_mpich_is_started_by_its_own_launcher(engine_cluster, client, mpich_image, engine):
-    options = ("-n", 4, "--engine", engine, "--image", mpich_image)
+    options = ("-n", 4, "--engine", engine, "--image", mpich_image, "--time", "60")
     code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "mpi_hello")
     assert "inside: the image's own launcher starts the ranks (image: MPICH 4" in errors
     nodes = re.findall(r"rank \d of 4 on (\S+), container im-mpi-\w{16}, sum 10: right", output)

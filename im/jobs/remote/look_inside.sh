@@ -23,10 +23,14 @@ if [ -z "$launcher" ]; then
     done
   done
 fi
+for library in /usr/lib/*-linux-gnu/libmpich.so.* /usr/lib64/mpich/lib/libmpi.so.* /usr/lib64/libmpi.so.* /usr/local/lib/libmpi.so.* /opt/*/lib/libmpi.so.*; do
+  grep -qs ucp_worker_progress "$library" && network=ucx
+done
 set -- $version
 [ -z "${family:-}" ] || echo "family $family"
 [ -z "${1:-}" ] || echo "version $1"
 [ -z "$launcher" ] || echo "launcher $launcher"
+[ -z "${network:-}" ] || echo "network $network"
 for pmix in /usr/lib/*-linux-gnu/libpmix.so.*.* /usr/lib/*-linux-gnu/pmix*/lib/libpmix.so.*.*; do
   [ ! -e "$pmix" ] || { echo "pmix ${pmix##*.so.}"; break; }
 done

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from im.errors import InputError
+from im.jobs.choice import doubt, library
 from im.jobs.command import command_line, control_files, description
 from im.jobs.engines import Mount
 from im.jobs.facts import parse
@@ -165,6 +166,25 @@ def test_a_mode_may_be_asked_for():
     assert launch_of(known, dataclasses.replace(JOB, mode="inside")).mode == "inside"
     with pytest.raises(InputError, match="has no MPI launcher"):
         launch_of({}, dataclasses.replace(JOB, mode="inside"))
+
+
+@pytest.mark.parametrize(
+    ("family", "version", "network", "nodes", "doubtful"),
+    [
+        ("mpich", "4.0.2", "ucx", 2, True),
+        ("mpich", "3.4.1", "ucx", 2, True),
+        ("mpich", "4.0.2", "ucx", 1, False),
+        ("mpich", "4.0.2", "", 2, False),
+        ("mpich", "4.2.1", "ucx", 2, False),
+        ("mpich", "5.0", "ucx", 2, False),
+        ("openmpi", "4.1.4", "ucx", 2, False),
+    ],
+)
+def test_a_library_that_may_hang_at_the_end_is_told_beforehand(family, version, network, nodes, doubtful):
+    known = {"family": family, "version": version, "network": network}
+    warning = doubt(library(known), nodes)
+    assert (f"MPICH {version} over UCX can hang in MPI_Finalize" in warning) is doubtful
+    assert bool(warning) is doubtful
 
 
 QUEUED = dataclasses.replace(FACTS, slurm=True)
