@@ -23,9 +23,9 @@ FAMILIES = {"openmpi": "Open MPI", "mpich": "MPICH"}
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """An MPI library: ``family`` ("" = there is none), ``version``, the ``launcher`` that came with it, and its ``network``.
+    """An MPI library: ``family`` ("" = there is none), ``version``, and the ``launcher`` that came with it.
 
-    ``network`` is "ucx" where we know that messages go through UCX.
+    ``network`` is "ucx" where we know that its messages go through UCX.
     """
 
     family: str = ""
@@ -58,9 +58,9 @@ def library(known: Mapping[str, str]) -> Library:
 def doubt(image: Library, nodes: int) -> str:
     """Return what may go wrong with an image's library on so many nodes; "" if we know of nothing.
 
-    In MPI_Finalize a rank asks each peer it has sent something to for an answer: UCX's flush over TCP does. MPICH before 4.2
-    then waits for all ranks in a barrier of its launcher, where it answers nobody. So the rank that comes last waits for ever
-    if the others got their answers while it was still computing. No setting of UCX or MPICH takes that away.
+    In MPI_Finalize a rank asks each peer that it has sent something for an answer: UCX's flush over TCP does. MPICH
+    before 4.2 then waits for all ranks in a barrier of its launcher, where it answers nobody. So the rank that comes
+    last waits for ever if the others got their answers before. No setting of UCX or MPICH takes that away.
     """
     if nodes < 2 or (image.family, image.network) != ("mpich", "ucx") or image.release >= (4, 2):
         return ""

@@ -235,6 +235,12 @@ def test_a_node_has_its_own_name_processes_network_and_host_key(lab):
     assert lab.ssh(one, "python3 -c 'print(1)'; sudo -n true").startswith("1")
 
 
+def test_a_node_is_a_machine_of_its_own_to_libraries_that_ask_the_kernel(lab):
+    read = "cat /proc/sys/kernel/random/boot_id"
+    ids = {lab.ssh(node, read) for node in lab.nodes(lab.prepare(), 2)}
+    assert len(ids | {Path(read.split()[1]).read_text().strip()}) == 3
+
+
 def test_a_node_cannot_change_the_machine(lab):
     (node,) = lab.nodes(lab.prepare(), 1)
     before = time.time()

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +74,18 @@ def _mount_kernel_views(m: str) -> None:
         if (target := Path(m, "proc", part)).exists():
             linux.mount(str(target), str(target), flags=linux.MS_BIND | linux.MS_REC)
             linux.mount("none", str(target), flags=linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | quiet)
+    _mount_boot_id(f"{m}/proc/sys/kernel/random/boot_id", quiet)
     linux.mount("sysfs", f"{m}/sys", "sysfs", quiet | linux.MS_RDONLY)
     linux.mount("tmpfs", f"{m}/run", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755")
     for name in ("sshd", "lock"):
         Path(m, "run", name).mkdir()
+
+
+def _mount_boot_id(target: str, quiet: int) -> None:
+    """Let the node be a machine of its own: MPI libraries take processes with one boot id for neighbours in memory."""
+    Path("boot_id").write_text(f"{uuid.uuid4()}\n")
+    linux.mount("boot_id", target, flags=linux.MS_BIND)
+    linux.mount("none", target, flags=linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | quiet)
 
 
 def _make_devices(dev: str) -> None:
