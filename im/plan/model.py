@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from im.errors import InputError
 from im.topology.model import Port, Volume
 
 
@@ -258,8 +259,11 @@ class Cluster:
 
     @property
     def front_end(self) -> Node:
-        """The control node."""
-        return next(node for node in self.nodes if node.front_end)
+        """The control node. Raises :class:`im.errors.InputError` while it does not run."""
+        for node in self.nodes:
+            if node.front_end:
+                return node
+        raise InputError("the front-end is not running", where=self.name, hint=f"im_client start {self.name}")
 
     def node(self, name: str) -> Node:
         """Return the node of that name. Raises ``KeyError``."""
