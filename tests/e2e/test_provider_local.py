@@ -23,7 +23,7 @@ from im.errors import AddressInUse, NoCapacity, ProviderError
 from im.plan.model import NodeSpec
 from im.providers.base import Environment
 from im.providers.contract import ProviderContract, all_are, ignore, make_identity
-from im.providers.local import LocalProvider, cgroups, image, machine
+from im.providers.local import LocalProvider, cgroups, image, machine, network
 from im.providers.local.processes import identify
 from im.topology.model import Network
 
@@ -164,7 +164,7 @@ def snapshot() -> set[str]:
         "link": [link["ifname"] for link in json.loads(output("ip", "-json", "link"))],
         "address": output("ip", "-oneline", "-4", "address").splitlines(),
         "route": output("ip", "route", "show", "table", "all", "type", "unicast").splitlines(),
-        "namespace": names("/run/netns"),
+        "namespace": [*names("/run/netns"), *names(str(network.NAMESPACES))],
         "user": users(),
         "rule": [line.partition(" [")[0] for line in rules],
         "forwarding": [] if users() else [f"{file} {file.read_text()}" for file in CONF.glob("*/forwarding")],
@@ -333,6 +333,19 @@ def test_infrastructures_of_two_homes_share_the_machine_and_the_last_puts_it_bac
     assert neighbour.ssh(node, "hostname") == "worker-1"
     neighbour.end(second)
     assert not {first, second} & set(users())
+
+
+def test_network_namespaces_that_others_make_meanwhile_do_not_keep_ours(lab):
+    infrastructure = lab.prepare()
+    before = mounts().count("/run/netns")
+    try:
+        subprocess.run(["ip", "netns", "add", "im-e2e"], check=True)
+        lab.nodes(infrastructure, 1)
+        lab.end(infrastructure)
+    finally:
+        subprocess.run(["ip", "netns", "delete", "im-e2e"], check=True)
+        if mounts().count("/run/netns") > before:
+            subprocess.run(["umount", "/run/netns"], check=True)
 
 
 def test_the_templates_own_address_range_is_used(lab):

@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from im.errors import NoCapacity, NotPermitted, ProviderError
@@ -44,15 +45,18 @@ def run(argv: Sequence[str], text: str = "", *, check: bool = True) -> subproces
     return done
 
 
-def ip(*lines: str, namespace: str = "", force: bool = False) -> str:
+def ip(*lines: str, namespace: Path | None = None, force: bool = False) -> str:
     """Run ``ip`` commands in one process; with ``force`` go on after a failing one. Return what it complained about."""
-    options = ["-n", namespace] if namespace else []
-    argv = ["ip", *options, *(["-force"] if force else []), "-batch", "-"]
+    argv = [*_inside(namespace), "ip", *(["-force"] if force else []), "-batch", "-"]
     return run(argv, "\n".join([*lines, ""]), check=not force).stderr.strip()
 
 
-def ip_json(*words: str, namespace: str = "") -> list[dict[str, Any]]:
+def ip_json(*words: str, namespace: Path | None = None) -> list[dict[str, Any]]:
     """Return what an ``ip … show`` says; nothing where the thing that it asks about does not exist."""
-    options = ["-n", namespace] if namespace else []
-    done = run(["ip", *options, "-json", *words], check=False)
+    done = run([*_inside(namespace), "ip", "-json", *words], check=False)
     return json.loads(done.stdout or "[]") if done.returncode == 0 else []
+
+
+def _inside(namespace: Path | None) -> list[str]:
+    """Return the words before a command that is to run in the network namespace which a file holds."""
+    return ["nsenter", f"--net={namespace}", "--"] if namespace else []

@@ -1,8 +1,8 @@
 """The network of one infrastructure: a bridge in a network namespace of its own, one veth to this machine, rules.
 
-The bridge lives in the namespace ``imgw-<id>``, so the machine itself gets one link (``iml<id>``, with the router's
-address and the route that comes with it) and nothing else. ``ip -batch`` does the work: the spawner needs it anyway
-(see there), and a few batches are faster than importing pyroute2 once.
+The bridge lives in a namespace that ``/run/im-local/netns/<id>`` holds, so the machine itself gets one link
+(``iml<id>``, with the router's address and the route that comes with it) and nothing else. ``ip -batch`` does the work:
+the spawner needs it anyway (see there), and a few batches are faster than importing pyroute2 once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from im.providers.local import firewall, linux, machine, subnets
 from im.providers.local.cgroups import hierarchies
 from im.providers.local.commands import ip, ip_json
 
-NAMESPACES = Path("/run/netns")
+NAMESPACES = machine.RUNTIME / "netns"
+"""Not where ``ip netns`` keeps its own: the first that it makes there covers all mounts with a second one of each,
+and what is covered cannot be removed."""
+
 ANY_LINK = "iml+"
 
 
@@ -27,9 +30,9 @@ def link_name(infrastructure: str) -> str:
     return f"iml{infrastructure}"
 
 
-def namespace_name(infrastructure: str) -> str:
-    """Return the name of the network namespace that holds an infrastructure's bridge."""
-    return f"imgw-{infrastructure}"
+def namespace_of(infrastructure: str) -> Path:
+    """Return the file that holds the network namespace of an infrastructure's bridge."""
+    return NAMESPACES / infrastructure
 
 
 def busy_networks(own: str = "") -> set[IPv4Network]:
@@ -48,7 +51,7 @@ def pick(infrastructure: str, pool: str, wanted: str, others: Collection[IPv4Net
 
 def up(infrastructure: str, subnet: IPv4Network) -> None:
     """Make the network, or what is missing of it. Needs the machine lock. Raises :class:`im.errors.ProviderError`."""
-    link, namespace = link_name(infrastructure), namespace_name(infrastructure)
+    link, namespace = link_name(infrastructure), namespace_of(infrastructure)
     if not _link_exists(link):
         subnets.demand(subnet, busy_networks(infrastructure))
     machine.enter(infrastructure, _uplinks(), hierarchies())
@@ -62,19 +65,19 @@ def up(infrastructure: str, subnet: IPv4Network) -> None:
 
 def is_up(infrastructure: str) -> bool:
     """Whether the network was made since the machine started; cheap, and does not look at the rules."""
-    return _link_exists(link_name(infrastructure)) and (NAMESPACES / namespace_name(infrastructure)).exists()
+    return _link_exists(link_name(infrastructure)) and namespace_of(infrastructure).exists()
 
 
 def down(infrastructure: str) -> tuple[str, ...]:
     """Remove the network by its names alone, and return what is left. Needs the machine lock."""
-    link, namespace = link_name(infrastructure), namespace_name(infrastructure)
+    link, namespace = link_name(infrastructure), namespace_of(infrastructure)
     firewall.remove(infrastructure)
     if _link_exists(link):
         ip(f"link del {link}", force=True)
     _remove_namespace(namespace)
     machine.leave(infrastructure)
     left = [f"link {link}"] if _link_exists(link) else []
-    return (*left, *([f"network namespace {namespace}"] if (NAMESPACES / namespace).exists() else []))
+    return (*left, *([f"network namespace {namespace}"] if namespace.exists() else []))
 
 
 def _link_exists(link: str) -> bool:
@@ -85,7 +88,7 @@ def _uplinks() -> tuple[str, ...]:
     return tuple(sorted({route["dev"] for route in ip_json("-4", "route", "show", "default") if "dev" in route}))
 
 
-def _make_links(link: str, namespace: str, subnet: IPv4Network) -> str:
+def _make_links(link: str, namespace: Path, subnet: IPv4Network) -> str:
     """Repeat all steps; those that were done complain, and are left as they are."""
     in_namespace = ip(
         "link set lo up",
@@ -104,17 +107,16 @@ def _make_links(link: str, namespace: str, subnet: IPv4Network) -> str:
     return "; ".join(filter(None, (in_namespace, on_machine, attached)))
 
 
-def _is_complete(link: str, namespace: str, subnet: IPv4Network) -> bool:
+def _is_complete(link: str, namespace: Path, subnet: IPv4Network) -> bool:
     addresses = {one["local"] for found in ip_json("address", "show", "dev", link) for one in found["addr_info"]}
     bridged = {one["ifname"] for one in ip_json("link", "show", "master", "br0", namespace=namespace)}
     return subnets.router(subnet) in addresses and "up0" in bridged
 
 
-def _make_namespace(name: str) -> None:
-    """Make a named network namespace as ``ip netns`` would, but without the extra mount that it leaves behind."""
-    path = NAMESPACES / name
-    NAMESPACES.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_dev != NAMESPACES.stat().st_dev:
+def _make_namespace(path: Path) -> None:
+    """Make a network namespace that a file holds, as ``ip netns`` would."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_dev != path.parent.stat().st_dev:
         return
     path.touch()
     with ThreadPoolExecutor(1) as pool:
@@ -127,10 +129,7 @@ def _hold_new_namespace(path: str) -> None:
     linux.mount("/proc/thread-self/ns/net", path, flags=linux.MS_BIND)
 
 
-def _remove_namespace(name: str) -> None:
-    path = NAMESPACES / name
+def _remove_namespace(path: Path) -> None:
     with suppress(OSError):
         linux.unmount(str(path))
     path.unlink(missing_ok=True)
-    with suppress(OSError):
-        NAMESPACES.rmdir()

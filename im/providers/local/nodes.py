@@ -89,7 +89,7 @@ def start(around: Surroundings, nodes: Sequence[tuple[NodeFolder, Mark]], images
         _make_ready(around, folder, mark)
         jobs.append(_job(around, folder, mark, images[mark.image]))
     if jobs:
-        run_spawner(network.namespace_name(around.infrastructure.id), jobs, lock)
+        run_spawner(str(network.namespace_of(around.infrastructure.id)), jobs, lock)
 
 
 def _make_ready(around: Surroundings, folder: NodeFolder, mark: Mark) -> None:

@@ -198,7 +198,7 @@ def _make_links(namespace: str, stages: Sequence[_Stage]) -> str:
         for stage in stages
     ]
     done = subprocess.run(
-        ["ip", "-n", namespace, "-force", "-batch", "-"],
+        ["nsenter", f"--net={namespace}", "--", "ip", "-force", "-batch", "-"],
         input="\n".join([*lines, ""]).encode(),
         capture_output=True,
         check=False,
