@@ -23,12 +23,12 @@ from im.ssh import connection
 CLIENT = Path(sys.executable).with_name("im_client")
 
 
-def mpi_archive(cache: Path, name: str, **settings: str) -> Path:
-    """Return the archive that ``images/mpi/build.sh`` makes with these settings."""
+def mpi_archive(cache: Path, name: str, *programs: Path, **settings: str) -> Path:
+    """Return the archive that ``images/mpi/build.sh`` makes of these programs (none: its own) with these settings."""
     archive = cache / "images" / name
     archive.parent.mkdir(exist_ok=True)
     environment = {**os.environ, **settings, "IM_HOME": str(cache.parent)}
-    subprocess.run([data_folder("images") / "mpi" / "build.sh", archive], check=True, env=environment)
+    subprocess.run([data_folder("images") / "mpi" / "build.sh", archive, *programs], check=True, env=environment)
     return archive
 
 

@@ -8,9 +8,12 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from subcluster import mpi_archive
+
+from im.data_files import data_folder
 
 pytestmark = pytest.mark.e2e_local
 
@@ -85,11 +88,12 @@ def test_an_image_that_a_node_has_lost_is_named_with_the_node_and_comes_back(eng
 
 @pytest.fixture(scope="session")
 def mpich_image(cache):
-    """The archive of the same program with MPICH."""
-    return mpi_archive(cache, "e2e-mpich.tar", MPI="mpich")
+    """The archive of the same program with MPICH, and of one whose ranks do not end together."""
+    programs = data_folder("images") / "mpi" / "mpi_hello.c", Path(__file__).parent / "programs" / "late.c"
+    return mpi_archive(cache, "e2e-mpich.tar", *programs, MPI="mpich")
 
 
-@pytest.mark.parametrize("engine", ["podman", "lxc"])
+@pytest.mark.parametrize("engine", [*ENGINES, "udocker"])
 @pytest.mark.usefixtures("nothing_held")
 def test_an_image_with_mpich_is_started_by_its_own_launcher(engine_cluster, client, mpich_image, engine):
     options = ("-n", 4, "--engine", engine, "--image", mpich_image, "--time", "60")
@@ -97,6 +101,15 @@ def test_an_image_with_mpich_is_started_by_its_own_launcher(engine_cluster, clie
     assert "inside: the image's own launcher starts the ranks (image: MPICH 4" in errors
     nodes = re.findall(r"rank \d of 4 on (\S+), container im-mpi-\w{16}, sum 10: right", output)
     assert (code, sorted(nodes)) == (0, ["frontend", "frontend", "worker-1", "worker-1"]), output
+
+
+@pytest.mark.parametrize("engine", [*ENGINES, "udocker"])
+@pytest.mark.usefixtures("nothing_held")
+def test_a_rank_that_ends_after_all_others_ends_too_with_mpich(engine_cluster, client, mpich_image, engine):
+    options = ("-n", 4, "--engine", engine, "--image", mpich_image, "--time", "60")
+    code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "late")
+    assert (code, output) == (0, ""), errors
+    assert "can hang in MPI_Finalize" not in errors
 
 
 def test_the_nodes_launcher_is_not_asked_for_ranks_that_would_be_alone(engine_cluster, client, mpich_image):
