@@ -20,14 +20,14 @@ from im.topology.model import Topology
 def complete(world: World, journal: Journal, topology: Topology, *, prepared: bool = False) -> None:
     """Configure the nodes that run, unless they are already as they should be, and prove that they work as one.
 
+    A node that was started again is not: where no service manager does it, what the recipes began is not running.
     ``prepared``: the front-end has its tools. What fails leaves all nodes up, for the same command to continue.
     """
     nodes = [node for node in journal.nodes.values() if node.state in UP]
     cluster = cluster_of(world, journal.record, topology, nodes)
     digest = world.contextualizer.digest(cluster, topology)
-    configured = all(node.configured == digest for node in nodes)
-    ready = all(node.state is NodeState.READY for node in nodes)
-    if not (configured and ready and journal.record.state in AT_REST):
+    configured = all(node.configured == digest and node.state is NodeState.READY for node in nodes)
+    if not (configured and journal.record.state in AT_REST):
         _work(world, journal, topology, cluster, configured=configured, prepared=prepared)
         _ready(journal, cluster, digest)
     _rest(journal, topology, cluster)

@@ -258,3 +258,11 @@ def test_an_account_at_a_registry_is_used_and_stands_on_no_command_line(engine_c
     assert code == 0, errors
     assert looker.stdout.read() == ""
     assert engine_cluster.on("frontend", "grep -rlsf /srv/secret /home/*/.docker /home/*/.im/images /tmp") == ""
+
+
+def test_a_restart_brings_the_engines_back(engine_cluster, client, mpi_image):
+    assert client("restart", engine_cluster.name)[0] == 0
+    for engine in ENGINES:
+        options = ("-n", 4, "--engine", engine, "--image", mpi_image)
+        code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "mpi_hello")
+        assert (code, output.count("sum 10: right")) == (0, 4), errors

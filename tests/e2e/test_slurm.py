@@ -294,3 +294,10 @@ def test_a_sub_cluster_grows_while_jobs_run_on_it(ann, batch_cluster):
             ann.do(f"im-batch rm --force {identifier}")
             im.scale(batch_cluster.name, {"worker": 2})
     assert ann.do("sinfo -hN -o %N")[1].split() == ["worker-1", "worker-2"]
+
+
+def test_a_restart_brings_the_batch_system_back(ann, batch_cluster):
+    with LocalManager(batch_cluster.settings) as im:
+        im.restart(batch_cluster.name)
+    code, output, errors = ann.do("im-batch run $I echo again")
+    assert (code, output) == (0, "again\n"), errors

@@ -82,12 +82,12 @@ def test_a_stopped_infrastructure_keeps_its_servers_and_starts_again(lab):
     assert {server.id for server in lab.provider.servers()} == ids
 
 
-def test_starting_proves_again_that_it_works_but_does_not_configure(lab):
+def test_what_was_started_is_configured_for_its_services_may_not_have_come_back_by_themselves(lab):
     lab.deploy()
-    lab.engine().stop("demo")
+    lab.engine().stop("demo", "worker-1")
     lab.contextualizer.done.clear()
-    lab.engine().start("demo")
-    assert lab.contextualizer.done == ["preflight"]
+    lab.engine().start("demo", "worker-1")
+    assert lab.contextualizer.done == ["prepare", "configure", "preflight"]
 
 
 def test_one_node_can_be_stopped_and_started(lab):
