@@ -49,7 +49,7 @@ fuzz: .venv/.ready ## 10,000 templates that nobody would write
 
 .PHONY: test-local
 test-local: .venv/.ready system ## real nodes, Ansible, udocker and MPI on this machine (root)
-	$(BIN)/pytest --durations=10 tests/e2e -m "e2e_local and not long"
+	$(BIN)/pytest -n 2 --dist loadfile --durations=10 tests/e2e -m "e2e_local and not long"
 
 .PHONY: test-local-long
 test-local-long: .venv/.ready system ## what takes too long for every change: the environment image, built and at work

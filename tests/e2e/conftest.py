@@ -12,11 +12,26 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from subcluster import SubCluster, mpi_archive
+from xdist.scheduler import LoadFileScheduling
 
 from im.api import LocalManager
 from im.config import Settings, default_home
 from im.data_files import data_folder
 from im.plan.model import Node
+
+SLURM = {"test_slurm.py", "test_slurm_mpi.py", "test_sweep.py"}
+
+
+class ByCluster(LoadFileScheduling):
+    """Lets processes share the work: a file's tests stay together, and so do all that need the cluster with Slurm."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(super()._split_scope(nodeid)).name
+        return "slurm" if file in SLURM else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ByCluster(config, log)
 
 
 @pytest.fixture(scope="session")
