@@ -45,7 +45,8 @@ class Dialect:
     blank between them. ``read``, ``write`` and ``listing`` (where that is another): the media types that it
     understands best. ``wants_ids``: a request has an id for everything in it. ``memory_unit``: bytes of 1 in
     ``occi.compute.memory``. ``silent_building``: a server that is being built, or that failed, is shown as
-    ``inactive`` too; ``failed`` is a regular expression for how such a site refuses to start one that failed.
+    ``inactive`` too; ``failed`` and ``homeless`` are regular expressions for how such a site refuses to start one that
+    failed, and one that has no host (yet, or because it failed).
     ``public_network``: where there are no ``ipreservation``, a link to it gives a public address.
     ``public_key``: send it always, or only where no user data is taken. ``resize`` is the HTTP method of a partial
     update. ``volume_device`` is where the node's kernel shows a volume, with ``{id}`` and what the link calls
@@ -70,6 +71,7 @@ class Dialect:
     )
     silent_building: bool = False
     failed: str = ""
+    homeless: str = ""
     user_data: tuple[Contextualization, ...] = (OPENSTACK_USER_DATA, USER_DATA)
     public_keys: tuple[Contextualization, ...] = (OPENSTACK_PUBLIC_KEY, SSH_KEY)
     public_key: Literal["always", "alone"] = "always"
@@ -88,6 +90,7 @@ OOI = Dialect(
     memory_unit=MIB,
     silent_building=True,
     failed=r"vm_state error",
+    homeless=r"is not ready",
     public_key="alone",  # it makes a key pair of Nova for each server and deletes it again: two calls more
     public_network="PUBLIC",
     resize="PUT",

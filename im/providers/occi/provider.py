@@ -192,12 +192,24 @@ class OcciProvider:
         return replace(instance, volumes=self._volumes.of_server(one.resource))
 
     def _ask_whether_it_failed(self, server: Resource) -> None:
-        """Where a server that is being built and one that failed look alike, the refusal to start it tells."""
+        """Where a server that is being built and one that failed look alike, a refusal tells.
+
+        One without a host cannot be started, whatever its state; it can be asked to restart, for there is nothing.
+        """
+        dialect = self._client.site.dialect
+        said = self._refusal(server, "start")
+        if dialect.homeless and re.search(dialect.homeless, said):
+            said = self._refusal(server, "restart")
+        if dialect.failed and re.search(dialect.failed, said):
+            self._memory.failed(server.id, said)
+
+    def _refusal(self, server: Resource, term: str) -> str:
+        """Return what the site says against an action; "" if nothing."""
         try:
-            self._client.act(server.location, f"{COMPUTE_ACTION}start")
-        except ProviderError as error:  # what else may be wrong, the next listing tells
-            if re.search(self._client.site.dialect.failed, error.message):
-                self._memory.failed(server.id, error.message)
+            self._client.act(server.location, f"{COMPUTE_ACTION}{term}")
+        except ProviderError as error:
+            return error.message
+        return ""
 
     def _requested(self, resource: Resource) -> Resource | ProviderError:
         """Request one server; what goes wrong with it is told, not raised."""

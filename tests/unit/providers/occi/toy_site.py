@@ -205,9 +205,13 @@ class ToySite:
         return any(link.attributes["occi.core.target"] == self._url(thing) for link in links)
 
     def _act(self, thing: Thing, action: str) -> Answer:
-        wanted = {"start": ("inactive", "active"), "stop": ("active", "inactive")}[action]
+        if thing.state == "homeless" and action == "start":
+            return Answer(409, TEXT, b"Instance is not ready")
+        state = "error" if thing.state == "homeless" else thing.state
+        running = ("active", "active")
+        wanted = {"start": ("inactive", "active"), "stop": ("active", "inactive"), "restart": running}[action]
         if thing.state != wanted[0]:
-            return Answer(409, TEXT, f"Cannot '{action}' while it is in vm_state {thing.state}".encode())
+            return Answer(409, TEXT, f"Cannot '{action}' while it is in vm_state {state}".encode())
         thing.state = wanted[1]
         return Answer(204)
 
@@ -248,7 +252,7 @@ class ToySite:
         return Answer(201, [("Location", self._url(thing)), *TEXT], f"X-OCCI-Location: {self._url(thing)}".encode())
 
     def _state(self, thing: Thing) -> str:
-        if self.manner.silent and thing.state in {"building", "error"}:
+        if self.manner.silent and thing.state in {"building", "error", "homeless"}:
             return "inactive"
         return "waiting" if thing.state == "building" else thing.state
 
@@ -265,7 +269,7 @@ class ToySite:
         }
 
     def _shown_links(self, thing: Thing) -> list[Thing]:
-        return [] if thing.state in {"building", "error"} and self.manner.silent else thing.links
+        return [] if thing.state in {"building", "error", "homeless"} and self.manner.silent else thing.links
 
     def _rendered(self, thing: Thing) -> dict[str, object]:
         rendered: dict[str, object] = {
