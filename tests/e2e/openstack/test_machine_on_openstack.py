@@ -19,10 +19,10 @@ def test_machines_answer_with_the_host_key_that_they_were_given(user, project, u
     assert deployed.status == 0, deployed
     shown = json.loads(user.run("show", "tier", "--json").out)
     assert shown["state"] == "ready"
-    public_key = inside(user, "tier", "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
+    assert inside(user, "tier", "hostname").split() == ["frontend"]
 
     (network,) = project.own.network.networks(project_id=project.id)
-    through = by_way_of(user, shown, public_key, tmp_path / "ssh")
+    through = by_way_of(user, shown, tmp_path / "ssh")
     words = ["deploy", user.template("hidden.yaml"), "--cloud", "mine", "--name", "hidden"]
     hidden = through.run(*words, "--input", f"network={network.name}")
     assert hidden.status == 0, hidden
@@ -41,13 +41,13 @@ def inside(user: User, name: str, *words: str) -> str:
     return ran.out
 
 
-def by_way_of(user: User, shown: dict, public_key: str, folder: Path) -> User:
+def by_way_of(user: User, shown: dict, folder: Path) -> User:
     """Return the same user, whose own ssh knows the way to a front-end, and who goes through it."""
     address = shown["nodes"][0]["public_address"]
-    (key,) = (user.home / "infrastructures" / shown["id"]).rglob("client")
+    keys = user.home / "infrastructures" / shown["id"] / "ssh"
     folder.mkdir(mode=0o700)
-    (folder / "known_hosts").write_text(f"{address} {public_key}")
-    (folder / "config").write_text(f"IdentityFile {key}\n")
+    (folder / "known_hosts").write_text(f"{address} {(keys / 'host-frontend.pub').read_text()}")
+    (folder / "config").write_text(f"IdentityFile {keys / 'client'}\n")
     Path("~/.ssh").expanduser().mkdir(mode=0o700, exist_ok=True)
     mounted = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" ~/.ssh && exec "$@"', str(folder))
     return replace(user, before=mounted, variables={"IM_JUMP_HOSTS": json.dumps({"mine": f"root@{address}"})})
