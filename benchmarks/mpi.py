@@ -1,0 +1,179 @@
+"""What containers cost an MPI program: latency, bandwidth and allreduce in each engine, against the same programs bare.
+
+Two ranks on two nodes, two on one node (shared memory), and four on both: NetPIPE for latency and bandwidth, and
+``allreduce.c`` of this folder. The bare runs are plain ``mpirun`` on the front-end, those in containers are the
+command line of ``im_client mpi run``; they are interleaved, and each figure is the median of the ratios of pairs. Then
+what ``im_client mpi run`` as a whole takes for a program that does nothing, against its own command line alone. Prints
+one JSON object::
+
+    python benchmarks/mpi.py                            # on a front-end that works and one worker, with every engine
+    python benchmarks/mpi.py lab 3 podman udocker       # on a sub-cluster that is there; 3 pairs, these engines
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from im.api import LocalManager
+from im.config import load_settings
+from im.data_files import data_folder
+from im.jobs.command import command_line
+from im.jobs.facts import survey
+from im.jobs.images import recognise
+from im.jobs.launch import MpiJob, decide
+from im.jobs.placement import Share
+from im.plan.model import Cluster
+from im.ssh import connection
+
+HERE = Path(__file__).resolve().parent
+TEMPLATE = HERE.parent / "tests" / "e2e" / "templates" / "engines.yaml"
+CLIENT = Path(sys.executable).with_name("im_client")
+ENGINES = ("docker", "podman", "lxc", "udocker")
+PROGRAMS = {"NPopenmpi": "./usr/bin/NPopenmpi", "allreduce": "./usr/local/bin/allreduce"}
+LATENCY = ("NPopenmpi", "-l", "8", "-u", "9", "-n", "2000", "-p", "0", "-o", "netpipe")
+BANDWIDTH = ("NPopenmpi", "-l", "1048576", "-u", "1048577", "-n", "100", "-p", "0", "-o", "netpipe")
+CASES = {
+    "latency, two nodes": ((1, 1), LATENCY),
+    "1 MiB, two nodes": ((1, 1), BANDWIDTH),
+    "latency, one node": ((2,), LATENCY),
+    "1 MiB, one node": ((2,), BANDWIDTH),
+    "allreduce 8 B, 4 ranks": ((2, 2), ("allreduce", "8", "2000")),
+    "allreduce 64 KiB, 4 ranks": ((2, 2), ("allreduce", "65536", "300")),
+}
+"""Ranks on each node, and the program. NetPIPE makes seven trials, of which the best counts."""
+SAME = ("--mca", "btl_vader_single_copy_mechanism", "none")
+"""What a job's command line has too: ranks in containers of their own may not read each other's memory."""
+
+
+@contextmanager
+def laboratory(im: LocalManager, name: str) -> Iterator[str]:
+    """The named sub-cluster, or a new one."""
+    if name:
+        yield name
+        return
+    im.deploy("bench-mpi", "local", im.validate(TEMPLATE, []))
+    try:
+        yield "bench-mpi"
+    finally:
+        im.delete("bench-mpi")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A sub-cluster with the image on it, and the image's programs in the home."""
+
+    im: LocalManager
+    name: str
+    image: Path
+
+    @property
+    def cluster(self) -> Cluster:
+        """The sub-cluster."""
+        return self.im.cluster(self.name)
+
+    def shell(self, script: str) -> str:
+        """Run a script on the front-end. Four ranks share two cores: those that wait give way to the others."""
+        text = f"export IM_JOB=bench OMPI_MCA_mpi_yield_when_idle=1; cd /tmp; rm -f netpipe\n{script}"
+        cluster = self.cluster
+        done = connection.run(cluster, cluster.front_end, ["bash", "-c", text], user=cluster.user, timeout=600)
+        if done.status:
+            raise SystemExit(f"{script}\nexit code {done.status}: {done.stderr.decode()[-2000:]}")
+        return done.stdout.decode()
+
+    def line(self, engine: str, ranks: Sequence[int], argv: Sequence[str]) -> str:
+        """Return a job's command line, bare if engine is "", with so many ranks on each of the first nodes."""
+        cluster, number = self.cluster, sum(ranks)
+        nodes = [node.name for node in cluster.nodes if node.slots]
+        if not engine:
+            hosts = ",".join(f"{node}:{some}" for node, some in zip(nodes, ranks, strict=False))
+            program = f"/home/{cluster.user}/bench/{argv[0]}"
+            return shlex.join(["mpirun", *SAME, "--host", hosts, "-np", str(number), program, *argv[1:]])
+        job = MpiJob(number, str(self.image), tuple(argv), engine=engine, folder="/tmp", identifier="bench")
+        launch = decide(cluster, job, survey(cluster), recognise(job.image).container)
+        return shlex.join(command_line(replace(launch, shares=tuple(map(Share, nodes, ranks)))))
+
+
+def install(im: LocalManager, name: str, folder: Path, engines: Sequence[str]) -> Lab:
+    """Make the image, and bring it and its programs to the sub-cluster."""
+    image, bare = folder / "netpipe.tar", folder / "bare"
+    sources = data_folder("images") / "mpi" / "mpi_hello.c", HERE / "allreduce.c"
+    environment = {**os.environ, "PACKAGES": "netpipe-openmpi", "IM_HOME": str(im.settings.home)}
+    subprocess.run([data_folder("images") / "mpi" / "build.sh", image, *sources], check=True, env=environment)
+    with tarfile.open(image) as archive:
+        for program, path in PROGRAMS.items():
+            archive.extract(archive.getmember(path).replace(name=program, deep=False), bare, filter="data")
+    im.put(name, None, bare, "bench")
+    for engine in engines:
+        im.pull_image(name, str(image), engine)
+    return Lab(im, name, image)
+
+
+def microseconds(said: str) -> float:
+    """Return what a program measured: NetPIPE's last column is seconds, ours is microseconds."""
+    words = said.split()
+    return float(words[-1]) * (1e6 if len(words) > 1 else 1)
+
+
+def measure(lab: Lab, engines: Sequence[str], pairs: int) -> dict[str, object]:
+    """Run all cases bare and in all engines, in turn; return per case the bare median and the engines' ratios."""
+    found = {}
+    for case, (ranks, argv) in CASES.items():
+        last = " > /dev/null && tail -n 1 netpipe" if argv[0] == "NPopenmpi" else ""
+        lines = {engine: lab.line(engine, ranks, argv) + last for engine in ("", *engines)}
+        runs = [{engine: microseconds(lab.shell(line)) for engine, line in lines.items()} for _ in range(pairs)]
+        ratios = {engine: [run[engine] / run[""] for run in runs] for engine in engines}
+        found[case] = {"bare_us": round(median(run[""] for run in runs), 2)} | {
+            engine: [round(of(values), 2) for of in (median, min, max)] for engine, values in ratios.items()
+        }
+        print(case, json.dumps(found[case]), file=sys.stderr, flush=True)
+    return found
+
+
+def launching(lab: Lab, engine: str, pairs: int) -> dict[str, float]:
+    """Compare ``im_client mpi run`` with its own ``mpirun`` alone, for a program that does nothing."""
+    line = lab.line(engine, (2, 2), ("true",))
+    words = [CLIENT, "mpi", "run", lab.name, "-n", "4", "--engine", engine, "--image", lab.image, "--", "true"]
+    runs = []
+    for _ in range(pairs):
+        plain = float(lab.shell(f"s=$EPOCHREALTIME; {line}; echo $EPOCHREALTIME $s | awk '{{print $1 - $2}}'"))
+        begun = time.monotonic()
+        subprocess.run(words, check=True, capture_output=True)
+        runs.append((plain, time.monotonic() - begun))
+    return {
+        "mpirun_s": round(median(plain for plain, _ in runs), 2),
+        "im_client_s": round(median(whole for _, whole in runs), 2),
+        "above_110_percent_s": round(median(whole - 1.1 * plain for plain, whole in runs), 2),
+    }
+
+
+def main(words: Sequence[str]) -> dict[str, object]:
+    """Measure."""
+    pairs, engines = int(words[1]) if len(words) > 1 else 5, words[2:] or ENGINES
+    with (
+        LocalManager(load_settings()) as im,
+        laboratory(im, words[0] if words else "") as name,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        lab = install(im, name, Path(folder), engines)
+        return {
+            "load": os.getloadavg(),
+            "udocker": survey(lab.cluster).modes.get("udocker", ""),
+            "ratios": measure(lab, engines, pairs),
+            "launch": {engine: launching(lab, engine, pairs) for engine in engines},
+        }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1:]), indent=2))
