@@ -171,7 +171,7 @@ class Bench:
     def ansible(self, workers: int) -> None:
         """Print what the modules of Ansible's collection openstack.cloud take for the same, one after the other."""
         given = {**self.site._asdict(), "name": self.name, "workers": workers}
-        python = f"{ANSIBLE}/bin/python"
+        python = str(Path(ANSIBLE, "bin/python").absolute())
         for step in ("create", "delete"):
             words = [f"{ANSIBLE}/bin/ansible-playbook", "-i", "localhost,", str(PLAYBOOKS / f"{step}.yaml")]
             more = json.dumps({**given, "ansible_python_interpreter": python})
