@@ -40,7 +40,7 @@ def jump_command(place: str, target: str) -> list[str]:
 
 def proxy_line(place: str) -> str:
     """Return the value of OpenSSH's ``ProxyCommand``."""
-    return f"exec {shlex.join(jump_command(place, '[%h]:%p'))}"
+    return shlex.join(jump_command(place, "[%h]:%p"))  # OpenSSH puts the shell's exec before it
 
 
 class Jump:

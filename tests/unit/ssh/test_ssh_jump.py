@@ -1,5 +1,6 @@
 """The way through a machine of the user's own site."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -56,6 +57,13 @@ def test_the_front_end_is_reached_through_it_with_the_users_own_configuration(cl
     assert found["hostname"] == "10.0.0.1"
     assert found["proxycommand"].endswith("-p 2222 -W '[%h]:%p' me@gateway.example")
     assert "-F" not in found["proxycommand"]
+
+
+def test_openssh_really_runs_what_leads_through_it(cluster, ssh_that_says, tmp_path):
+    openssh = shutil.which("ssh")
+    ssh_that_says("nobody at home")
+    subprocess.run([openssh, "-F", config_file(cluster), "front"], capture_output=True, check=False)
+    assert (tmp_path / "asked").read_text().strip().endswith("-W [10.0.0.1]:22 me@gateway.example")
 
 
 def test_its_host_key_must_be_known_already_and_nothing_is_asked():
