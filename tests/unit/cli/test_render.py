@@ -70,6 +70,17 @@ def test_the_tree_shows_the_latest_word_of_each_phase_and_node():
     assert "booting" not in text
 
 
+def test_work_whose_size_is_known_has_a_bar_until_it_is_done():
+    tree = LiveTree()
+    for kind in ("progress", "finished"):
+        tree(
+            event("lab", "infrastructure", phase="image", kind=kind, message="base image", data={"done": 3, "total": 4})
+        )
+        console = Console(file=io.StringIO(), width=100)
+        console.print(tree.render())
+        assert ("\u2501" * 10 in console.file.getvalue()) is (kind == "progress")
+
+
 def test_a_phase_is_over_when_the_next_one_speaks():
     tree = LiveTree()
     tree(event("lab", "infrastructure", phase="create"))
