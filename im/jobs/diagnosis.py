@@ -94,10 +94,12 @@ def _togetherness(ranks: int, code: int, reports: Sequence[Mapping[str, Any]], e
     return ("", "") if set(sums) == {ranks * (ranks + 1) // 2} else (f"the sum over all ranks is wrong: {sums}", "")
 
 
+_RULER = re.compile(r"\*\*\* .* \*\*\*\s*$")
+_TELLING = r"error|unable|cannot|not found|denied|refused|signal:"
+
+
 def _telling_line(errors: str) -> str:
     """Return what a rank or mpirun gave as the error, without mpirun's rulers and summary."""
-    lines = [line.strip() for line in errors.splitlines() if line.strip(" -=\r")]
-    telling = [
-        line for line in lines if re.search(r"error|unable|cannot|not found|denied|refused", line, re.IGNORECASE)
-    ]
+    lines = [line.strip() for line in errors.splitlines() if line.strip(" -=\r") and not _RULER.search(line)]
+    telling = [line for line in lines if re.search(_TELLING, line, re.IGNORECASE)]
     return (telling or lines or [""])[0]

@@ -105,6 +105,18 @@ def test_a_launcher_that_fails_is_quoted_without_its_rulers():
     )
 
 
+CRASH = """\
+[w-1:00572] *** Process received signal ***
+[w-1:00572] Signal: Segmentation fault (11)
+[w-1:00572] Failing at address: (nil)
+[w-1:00572] *** End of error message ***
+"""
+
+
+def test_a_rank_that_crashes_is_told_with_its_signal():
+    assert verdict("", 139, CRASH).endswith("mpi: [w-1:00572] Signal: Segmentation fault (11)")
+
+
 def test_a_rank_that_says_nothing_is_a_problem():
     assert "exit code 0, 1 of 2 ranks reported" in verdict(ranks({}))
 
