@@ -55,7 +55,7 @@ def configure(
     """
     from im.contextualize.runner import play
 
-    push_keys(cluster, node_packages(cluster, topology))
+    push_keys(cluster, node_packages(cluster, topology)[cluster.front_end.name])
     if prepared is not None:
         prepared()
     used = replace(cluster, engines=tuple({*cluster.engines, *recipes.roles(topology)}))

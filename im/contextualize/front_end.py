@@ -96,40 +96,27 @@ def prepare_front_end(cluster: Cluster, settings: Settings, emit: Emit) -> None:
         _ensure_tools(cluster, settings, has, report)
 
 
-def push_keys(cluster: Cluster, packages: Mapping[str, Sequence[str]]) -> None:
-    """Bring the inner key, the host keys and our scripts to the front-end, and begin to install packages on all nodes.
+def push_keys(cluster: Cluster, packages: Sequence[str]) -> None:
+    """Bring the inner key, the host keys and our scripts to the front-end, and begin to install its ``packages``.
 
-    ``packages`` are by node. They are the longest part of the work, and need nothing of what is brought later.
+    They are the longest part of the work, and need nothing of what is brought later. The recipe ``base`` begins those
+    of the other nodes, waits for all and does what is left, so nothing is lost if this fails.
     """
     ring = KeyRing(Path(cluster.keys))
-    scripts = data_folder("contextualization")
     install = (recipes.folder(recipes.BASE) / "files" / "packages.sh").read_text(encoding="utf-8")
     files = {
         "/opt/im/packages.sh": (shell_functions() + install, 0o644),
-        "/opt/im/early.sh": ((scripts / "early.sh").read_text(encoding="utf-8"), 0o644),
-        "/opt/im/early": (early_work(cluster, packages), 0o644),
         f"{REMOTE_KEYS}/cluster": (ring.cluster_private, 0o600),
         f"{REMOTE_KEYS}/known_hosts": (known_hosts(cluster), 0o644),
         f"{REMOTE_KEYS}/config": (SSH_CONFIG, 0o644),
-        REMOTE_WORKER: ((scripts / "worker.py").read_text(encoding="utf-8"), 0o755),
+        REMOTE_WORKER: ((data_folder("contextualization") / "worker.py").read_text(encoding="utf-8"), 0o755),
     }
-    script = "tar -x --no-same-owner -f - -C / && sh /opt/im/early.sh < /opt/im/early"
+    script = (
+        "set -e; tar -x --no-same-owner -f - -C /; mkdir -p -m 700 /run/im/cp; "
+        f"setsid flock -o /run/im-packages.lock sh /opt/im/packages.sh {shlex.join(packages)} "
+        "> /run/im-early.log 2>&1 < /dev/null &"
+    )
     run_as_root(cluster, ["sh", "-c", script], stdin=_tar(files))
-
-
-def early_work(cluster: Cluster, packages: Mapping[str, Sequence[str]]) -> str:
-    """Return a line for each node that begins early: address and account (``- -`` for the front-end), packages.
-
-    Where nodes share one machine's cores, only the front-end begins: it runs Ansible besides, and all wait for it.
-    """
-    alone = bool(cluster.variables.get("im_shared_cores"))
-    lines = []
-    for node in cluster.nodes:
-        if alone and not node.front_end:
-            continue
-        place = "- -" if node.front_end else f"{node.private_address} {node.user}"
-        lines.append(f"{place} {' '.join(packages[node.name])}\n")
-    return "".join(lines)
 
 
 def reporter(cluster: Cluster, emit: Emit) -> Callable[[Kind, str], None]:

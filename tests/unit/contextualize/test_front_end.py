@@ -71,7 +71,6 @@ def test_what_it_has_is_not_pushed_again(remote, cluster, settings):
 
 
 def test_an_account_that_is_not_root_uses_sudo(remote, cluster, settings):
-    from dataclasses import replace
 
     cluster = replace(cluster, nodes=(replace(cluster.front_end, user="debian"), *cluster.nodes[1:]))
     front_end.prepare_front_end(cluster, settings, lambda _: None)
@@ -92,15 +91,11 @@ def test_a_front_end_without_python_gets_a_hint(remote, cluster):
     assert "Python 3.9" in caught.value.hint
 
 
-def test_early_work_has_a_line_for_each_node(cluster):
-    packages = {"front": ["curl"], "worker-1": ["a", "b"], "worker-2": []}
-    assert front_end.early_work(cluster, packages) == "- - curl\n10.0.0.2 root a b\n10.0.0.3 root \n"
-
-
-def test_where_nodes_share_cores_only_the_front_end_begins_early(cluster):
-    packages = {node.name: ["curl"] for node in cluster.nodes}
-    shared = replace(cluster, variables={"im_shared_cores": True})
-    assert front_end.early_work(shared, packages) == "- - curl\n"
+def test_the_packages_of_the_front_end_begin_with_the_keys(remote, cluster):
+    front_end.push_keys(cluster, ["curl", "a b"])
+    script = remote.ran[-1][-1]
+    assert "flock -o /run/im-packages.lock sh /opt/im/packages.sh curl 'a b' > /run/im-early.log" in script
+    assert script.endswith("&")
 
 
 VERDICT = {"tried": "P1 P2", "mode": "P1", "seconds": {"P1": 0.2}, "unusable": {"P2": "hangs"}}
