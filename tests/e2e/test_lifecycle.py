@@ -186,6 +186,7 @@ def test_a_terminal_on_a_worker_is_a_real_one(life):
 
 
 def test_files_commands_and_configuration_reach_every_node(life, tmp_path):
+    life.deploy(1)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "file").write_text("salve")
     assert life.run("put", "life", tmp_path / "in", "given")[0] == 0
@@ -200,6 +201,7 @@ def test_files_commands_and_configuration_reach_every_node(life, tmp_path):
 
 
 def test_stop_start_and_scale_come_back_ready(life):
+    life.deploy(1)
     assert life.run("stop", "life")[0] == 0
     assert {node["state"] for node in life.shown()["nodes"]} == {"stopped"}
     assert life.run("start", "life")[0] == 0
