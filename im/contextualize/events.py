@@ -63,6 +63,12 @@ def translate(infrastructure: str, raw: Mapping[str, Any]) -> Event | None:
     )
 
 
+def all_is_done(raw: Mapping[str, Any]) -> bool:
+    """Tell whether this is Ansible's last word, its statistics, and no node has failed or was lost."""
+    data = raw.get("event_data") or {}
+    return raw.get("event") == "playbook_on_stats" and not data.get("failures") and not data.get("dark")
+
+
 def failure(event: Event) -> Failure:
     """Return what a failed event tells."""
     return Failure(event.subject, event.code, event.message, str(event.data.get("error", "")))

@@ -6,12 +6,13 @@ import queue
 import subprocess
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import ansible_runner
 
+from im.contextualize.events import all_is_done
 from im.contextualize.front_end import REMOTE_BUNDLE, REMOTE_WORKER, as_root
 from im.errors import ContextualizationError
 from im.ssh.connection import command, ssh_error
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 REMOTE_DATA = "/run/im/run"
 PLAYBOOK = "site.yml"
+_TIDY = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +44,31 @@ def play(
     """Run the project in ``private_data`` on the front-end and hand over each event; returns ansible-runner's status.
 
     Raises :class:`im.errors.ContextualizationError` after ``silence`` seconds without an event, and when the
-    connection or the worker breaks. The worker on the front-end never outlives this call.
+    connection or the worker breaks. The worker on the front-end does not outlive this call, but to tidy up after a
+    success.
     """
-    with tempfile.TemporaryFile() as errors, _worker(cluster, errors) as worker:
+    with ExitStack() as at_the_end:
+        errors = at_the_end.enter_context(tempfile.TemporaryFile())
+        worker = at_the_end.enter_context(_worker(cluster, errors))
+        at_the_end.callback(_stop, worker)
         events: queue.SimpleQueue[RawEvent | _End] = queue.SimpleQueue()
-        try:
-            _transmit(private_data, worker, forks)
-            threading.Thread(target=_process, args=(worker, events), daemon=True).start()
-            for event in _until_end(events, cluster, silence):
-                if isinstance(event, _End):
-                    return _checked(event, cluster, worker, errors)
-                handle(event)
-        finally:
-            _stop(worker)
+        _transmit(private_data, worker, forks)
+        threading.Thread(target=_process, args=(worker, events), daemon=True).start()
+        for event in _until_end(events, cluster, silence):
+            if isinstance(event, _End):
+                return _checked(event, cluster, worker, errors)
+            handle(event)
+            if all_is_done(event):
+                threading.Thread(target=_see_off, args=(events, at_the_end.pop_all()), daemon=True).start()
+                return "successful"
     raise AssertionError("the stream of events has an end")
+
+
+def _see_off(events: queue.SimpleQueue[RawEvent | _End], at_the_end: ExitStack) -> None:
+    """Give Ansible the time to tidy up, a third of a second that nobody needs to wait for."""
+    with at_the_end, suppress(queue.Empty):
+        while not isinstance(events.get(timeout=_TIDY), _End):
+            pass
 
 
 def _worker(cluster: Cluster, errors: IO[bytes]) -> subprocess.Popen[bytes]:

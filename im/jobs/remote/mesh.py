@@ -37,7 +37,8 @@ def place_tokens(folders: list[str]) -> dict[str, str]:
 def look(node: str, request: dict[str, Any]) -> dict[str, Any]:
     """Run the probe on one node."""
     nodes = request["nodes"]
-    after = nodes[(nodes.index(node) + 1) % len(nodes)] if len(nodes) > 1 else ""
+    # From here all nodes are logged in to anyway.
+    after = "" if node == request["here"] else nodes[(nodes.index(node) + 1) % len(nodes)]
     asked = {"names": nodes, "next": after, "shared": request["shared"], "timeout": request["timeout"]}
     line = ["python3", "-c", request["probe"], json.dumps(asked)]
     options = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", f"ConnectTimeout={request['timeout']}"]

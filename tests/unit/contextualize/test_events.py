@@ -1,6 +1,6 @@
 import pytest
 
-from im.contextualize.events import failure, failure_message, translate
+from im.contextualize.events import all_is_done, failure, failure_message, translate
 
 
 def raw(event: str, **data) -> dict:
@@ -80,3 +80,16 @@ def test_an_unreachable_node_is_said_to_be_so():
 )
 def test_the_message_is_what_the_task_said_itself(result, message):
     assert failure_message("runner_on_failed", result) == message
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "done"),
+    [
+        ("playbook_on_stats", {"failures": {}, "dark": {}, "ok": {"n1": 3}}, True),
+        ("playbook_on_stats", {"failures": {"n1": 1}, "dark": {}}, False),
+        ("playbook_on_stats", {"failures": {}, "dark": {"n1": 1}}, False),
+        ("runner_on_ok", {"failures": {}}, False),
+    ],
+)
+def test_all_is_done_when_the_statistics_have_no_failure(event, data, done):
+    assert all_is_done({"event": event, "event_data": data}) is done
