@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -254,3 +255,50 @@ def test_slurms_database_keeps_what_a_container_used_for_its_user_only(ann, ben)
     assert float(known["cpu_seconds"]) > 0
     assert int(known["peak_memory"]) > 0
     assert ben.do(f"{ask} --allusers")[1] == ""
+
+
+@pytest.fixture
+def scan(full_batch_cluster, mpi_image, tmp_path):
+    """Starts a scan of one point in Docker, of this shell line; returns its id."""
+    started = []
+
+    def scan(line, *options):
+        points = tmp_path / "points.csv"
+        points.write_text("a\n1\n")
+        words = ("--engine", "docker", "--image", mpi_image, "--params", points, *options, "--", "sh", "-c", line)
+        started.append(full_batch_cluster.client("sweep", "run", full_batch_cluster.name, *words))
+        sweep = started[-1].stdout.readline().strip()
+        assert sweep, started[-1].stderr.read()
+        return sweep
+
+    yield scan
+    for process in started:
+        process.communicate(timeout=60)
+
+
+def test_a_scan_in_docker_is_within_its_job_and_a_killed_one_leaves_nothing(scan, worker):
+    scan("sleep 299")
+    limit = time.monotonic() + 60
+    while "/job_" not in (groups := worker("cat /proc/$(pgrep -x sleep)/cgroup 2>&-")):
+        assert time.monotonic() < limit, groups
+        time.sleep(0.3)
+    assert re.search(r"memory:.*/job_\d+/step_batch/\w{64}|0::.*/job_\d+/step_batch/user/\w{64}", groups), groups
+    worker("pkill -KILL -f '[s]weep.remote.worker'")
+    limit = time.monotonic() + 30
+    while found := worker("docker ps -aq; pgrep -x sleep; ls -d /sys/fs/cgroup/*/slurm*/uid_*/job_* 2>&-"):
+        assert time.monotonic() < limit, found
+        time.sleep(0.3)
+
+
+def test_a_scan_in_docker_has_the_memory_that_its_job_was_given(full_batch_cluster, scan):
+    sweep = scan("head -c 600M /dev/zero | tail -c 500M > /dev/null", "--memory", "200M")
+    limit = time.monotonic() + 60
+    while (known := status(full_batch_cluster, sweep))["state"] == "running":
+        assert time.monotonic() < limit, known
+        time.sleep(0.3)
+    assert (known["done"], known["failed"]) == (0, 1)
+
+
+def status(cluster, sweep):
+    output, _ = cluster.client("sweep", "status", cluster.name, sweep, "--json").communicate(timeout=60)
+    return json.loads(output)[0]

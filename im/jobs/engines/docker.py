@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _FILES = ("/etc/passwd", "/etc/group", "/etc/hosts")
 _SHARED = ("/tmp", "/dev/shm")  # noqa: S108
 _FLAGS = '--rm --pull=never --entrypoint= --label "im.job=$IM_JOB"'
+IN_SLURM = r"s@^([0-9]+:([^:]*,)?memory(,[^:]*)?|0:):(.*/job_[0-9]+/step_[^/]+(/user)?)(/.*)?$@--cgroup-parent=\4@p"
+"""For sed: of our control groups, the one in which Slurm counts and limits our step."""
 _SPACES = "--network=host --ipc=host --pid=host --uts=host --security-opt seccomp=unconfined"
 
 
@@ -27,6 +29,8 @@ class Docker:
     without_tls: tuple[str, ...] = ()
     """Its daemon's configuration says which registries have no TLS."""
     myself = '--user="$(id -u):$(id -g)"'
+    place = f"$(sed -nE '{IN_SLURM}' /proc/self/cgroup | head -n 1) ${{SLURM_JOB_ID:+--label im.slurm=$SLURM_JOB_ID}}"
+    """What the daemon starts for a job of Slurm has the limits of the job, and is counted and ended with it."""
 
     def prepare(self, image: Image, archive: str, mode: str) -> Steps:  # noqa: ARG002
         """Load, import or pull, and give the image our name."""
@@ -55,7 +59,7 @@ class Docker:
         names = f"$(env | sed -nE 's/^(({PASSED})[A-Za-z0-9_]*|HOME|USER|TERM)=.*/-e \\1/p') $IM_JOB_ENV"
         user = f"--user={shlex.quote(inside.user)}" if inside.user else self.myself
         terminal = "-it" if inside.terminal else "-i" if inside.attached else ""
-        options = f"{_FLAGS} {terminal} {user} {self.rights} {_SPACES} {volumes} {names}"
+        options = f"{_FLAGS} {self.place} {terminal} {user} {self.rights} {_SPACES} {volumes} {names}"
         line = f'exec {self.client} run {options} "$@"'
         return "sh", "-c", line, "rank", f"--workdir={inside.folder}", f"{inside.container}:latest"
 
@@ -73,3 +77,4 @@ class Podman(Docker):
     rights = "--userns=keep-id"
     without_tls = ("--tls-verify=false",)
     myself = ""
+    place = ""

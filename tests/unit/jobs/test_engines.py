@@ -9,6 +9,7 @@ import pytest
 
 from im.errors import InputError
 from im.jobs.engines import ENGINES, LOADED, Inside, Mount, choose
+from im.jobs.engines.docker import IN_SLURM
 from im.jobs.engines.udocker import udocker_reference
 from im.jobs.images import Image
 
@@ -34,6 +35,21 @@ def test_udocker_makes_a_container_of_what_load_called_the_image_and_keeps_no_la
     assert load == ("udocker", "load", "-i", "/a.tar", f"im/{name}")
     assert create == ("udocker", "create", f"--name={name}", LOADED)
     assert remove == ("udocker", "rmi", LOADED)
+
+
+@pytest.mark.parametrize(
+    ("groups", "parent"),
+    [
+        ("5:memory:/slurm/uid_1/job_7/step_batch/task_0\n1:cpu:/other\n0::/\n", "/slurm/uid_1/job_7/step_batch"),
+        ("0::/slurmstepd.scope/job_7/step_0/user/task_3\n", "/slurmstepd.scope/job_7/step_0/user"),
+        ("5:memory:/im-1/job_7\n0::/user.slice/session-1.scope\n", None),
+    ],
+)
+def test_a_container_of_docker_starts_in_the_control_group_of_its_step_of_slurm(groups, parent):
+    done = subprocess.run(["sed", "-nE", IN_SLURM], input=groups, capture_output=True, text=True, check=True)
+    assert done.stdout == (f"--cgroup-parent={parent}\n" if parent else "")
+    assert IN_SLURM in DOCKER.run(INSIDE)[2]
+    assert IN_SLURM not in PODMAN.run(INSIDE)[2]
 
 
 def test_udocker_pulls_from_a_registry_and_keeps_its_own_mode_if_none_was_probed():

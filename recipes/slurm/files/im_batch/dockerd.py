@@ -140,5 +140,5 @@ def left(job: str) -> list[str]:
     """Return the containers of a job; none where there is no Docker."""
     if not Path(SOCKET).exists():
         return []
-    wanted = urllib.parse.quote(json.dumps({"label": [f"im.job={job}"]}))
+    wanted = urllib.parse.quote(json.dumps({"label": [f"im.slurm={job}"]}))
     return [str(each["Id"]) for each in _ask("GET", f"/containers/json?all=1&filters={wanted}")]

@@ -136,7 +136,7 @@ def request(asker: Asker, image: str, wanted: dict[str, Any], pairs: list[tuple[
         "Image": image,
         "User": f"{user.pw_uid}:{user.pw_gid}",
         "Env": [f"{name}={value}" for name, value in wanted["variables"].items()],
-        "Labels": {"im.job": asker.job, "im.user": str(user.pw_uid)},
+        "Labels": {"im.slurm": asker.job, "im.user": str(user.pw_uid)},
         "AttachStdout": True,
         "AttachStderr": True,
         "HostConfig": {
