@@ -46,18 +46,21 @@ class Udocker:
     def run(self, inside: Inside) -> tuple[str, ...]:
         """Pass on the user, MPI's environment and the folders that ranks of a node share.
 
-        The node's shell fills in the user's name, which the environment of a rank may lack. A shell of the image, if it
-        has one, waits for the program: proot would turn every signal that ends a program into exit code 255.
+        The node's shell fills in the user's name, which the environment of a rank may lack. Folders to mount at are
+        made here where the image has none: udocker gives up if another rank makes them at the same moment. A shell of
+        the image, if it has one, waits for the program: proot would turn every signal that ends one into exit code 255.
         """
-        shared = (inside.home, *_SHARED)
-        volumes = shlex.join(
-            [f"--volume={at}:{at}" for at in shared] + [f"--volume={m.source}:{m.target}" for m in inside.mounts]
+        pairs = [(at, at) for at in (inside.home, *_SHARED)] + [(m.source, m.target) for m in inside.mounts]
+        volumes = shlex.join(f"--volume={source}:{target}" for source, target in pairs)
+        places = "\n".join(
+            f"[ ! -d {shlex.quote(source)} ] || place /ROOT{shlex.quote(target)}" for source, target in pairs
         )
         user = shlex.quote(inside.user) if inside.user else '"$(id -un)"'
-        shell = '"${UDOCKER_DIR:-$HOME/.udocker}/containers/$1/ROOT/bin/sh"'
         line = (
-            f"folder=--workdir=$2 container=$1; [ ! -e {shell} ] && [ ! -L {shell} ]; shell=$?; shift 2\n"
-            """[ $shell = 0 ] || set -- /bin/sh -c '"$@"; exit $?' sh "$@"\n"""
+            "folder=--workdir=$2 container=$1 tree=${UDOCKER_DIR:-$HOME/.udocker}/containers/$1; shift 2\n"
+            f'place() {{ [ -e "$tree$1" ] || mkdir -p "$tree$1"; }}\nplace /.mountpoints\n{places}\n'
+            '[ ! -e "$tree/ROOT/bin/sh" ] && [ ! -L "$tree/ROOT/bin/sh" ] ||'
+            """ set -- /bin/sh -c '"$@"; exit $?' sh "$@"\n"""
             f"exec udocker -q run --pull=never --nobanner --entrypoint= --hostenv --hostauth --user={user} {volumes}"
             ' "$folder" "$container" "$@"'
         )

@@ -113,6 +113,14 @@ def test_a_shell_of_the_image_waits_for_the_program_so_that_signals_keep_their_c
     assert pretend("./program", "x")[-6:] == ["/bin/sh", "-c", '"$@"; exit $?', "sh", "./program", "x"]
 
 
+def test_folders_to_mount_at_are_there_before_udocker_looks_for_ranks_begin_together(pretend, tmp_path):
+    pretend.root.mkdir(parents=True)
+    pretend("true")
+    assert (pretend.root.parent / ".mountpoints").is_dir()
+    assert (pretend.root / "usr").is_dir()
+    assert not (pretend.root / "etc/hosts").exists()
+
+
 def test_a_rank_never_prepares_anything():
     for engine in ENGINES.values():
         line = " ".join(engine.run(INSIDE))

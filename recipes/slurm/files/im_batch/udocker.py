@@ -37,6 +37,8 @@ def start(wanted: dict[str, Any]) -> subprocess.Popen[bytes]:
         variables={**own, **wanted["variables"]},
         directory=wanted["directory"] or str(config.get("WorkingDir") or "/"),
     )
+    # udocker would make it, and give up if another job with this image does so at the same moment.
+    (container_folder(name) / ".mountpoints").mkdir(exist_ok=True)
     return subprocess.Popen(line, stdin=subprocess.DEVNULL)
 
 
