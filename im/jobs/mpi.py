@@ -79,7 +79,7 @@ def perform(
     tell("started", "job-started", f"{launch.job.ranks} ranks ({placed}) in {launch.folder}")
     control = shlex.quote(launch.control)
     made = launch.start if launch.start.startswith(launch.folder) else launch.folder
-    line = f"mkdir -p {shlex.quote(made)} && exec python3 {control}/supervisor.py run {control}"
+    line = f"mkdir -p {shlex.quote(made)} && exec python3 {control}/supervisor.py {control}"
     prefix = connection.command(cluster, cluster.front_end, user=cluster.user)
     code = attend([*prefix, "--", line], stdout=stdout, stderr=stderr, limit=limit, stop=stop)
     result = _outcome(cluster, launch, code)

@@ -210,7 +210,7 @@ def test_a_connection_that_breaks_ends_the_job_and_says_so(launch, subcluster, n
 def test_a_supervisor_that_is_killed_leaves_nothing_running(launch, subcluster, nothing_left):
     process = launch("mpi_hello", "300")
     process.stdout.readline()
-    subcluster.on("frontend", "pkill -9 -f 'supervisor[.]py run'")
+    subcluster.on("frontend", "pkill -9 -f 'supervisor[.]py /'")
     code, _, errors = finish(process)
     assert code == 125
     assert "ended without a result" in errors

@@ -81,5 +81,5 @@ def test_nodes_are_given_back_when_something_is_killed(mpi, queue, batch_cluster
     if victim == "client":
         process.kill()
     else:
-        batch_cluster.on("frontend", "pkill -9 -f 'supervisor[.]py run'")
+        batch_cluster.on("frontend", "pkill -9 -f 'supervisor[.]py /'")
     process.communicate(timeout=60)

@@ -36,7 +36,7 @@ def job(tmp_path):
             "grace": 0.3,
         } | changes
         (tmp_path / "job.json").write_text(json.dumps(description))
-        return [sys.executable, supervisor.__file__, "run", str(tmp_path)]
+        return [sys.executable, supervisor.__file__, str(tmp_path)]
 
     line.name, line.folder = name, tmp_path
     return line

@@ -53,7 +53,7 @@ class Job:
             **more,
         }
         (self.folder / "job.json").write_text(json.dumps(description))
-        line = [sys.executable, PROGRAM, "run", str(self.folder)]
+        line = [sys.executable, PROGRAM, str(self.folder)]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe)
         return self

@@ -1,6 +1,6 @@
 """Runs one job on the front-end, and leaves nothing of it behind on any node.
 
-``supervisor.py run FOLDER`` starts the command line of ``FOLDER/job.json`` with our stdout and stderr, writes
+``supervisor.py FOLDER`` starts the command line of ``FOLDER/job.json`` with our stdout and stderr, writes
 ``FOLDER/status.json`` and exits with the command's code. It takes orders on stdin, one byte each: ``.`` the client
 lives, ``I`` interrupt, ``K`` stop now; end of file or a long silence means that the client is gone: stop now.
 
@@ -379,4 +379,4 @@ def perform(job: dict[str, Any], wards: Wards, errors: Errors) -> dict[str, Any]
 
 
 if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[2])))
+    sys.exit(run(Path(sys.argv[1])))
