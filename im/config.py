@@ -95,10 +95,14 @@ class Settings(BaseSettings):
     )
     task_timeout: float = Field(default=900.0, description="A contextualization without any event for this long fails.")
     udocker_tools_url: str = Field(
-        default="", description="A tarball of udocker's own tools, as upstream publishes it; else they are built once."
+        default="https://raw.githubusercontent.com/jorge-lip/udocker-builds/"
+        "6c15741787b8f5591e0aa44d06aab67d9370a9ce/tarballs/udocker-englib-1.2.11.tar.gz",
+        description="A tarball of udocker's own tools; they are built once if it is out of reach, or this is empty.",
     )
     udocker_tools_sha256: str = Field(
-        default="", description="The SHA-256 that the tarball of udocker_tools_url must have."
+        default="sha256-oxiBkBq3X0iZzpg2VUXSN9aKDnb70xQUqTigcJ2Vcq8=",
+        description="The SHA-256 that this tarball must have: of the file (64 hexadecimal digits), or `sha256-…` of"
+        " what is in it, as Nix prints it.",
     )
     jump_hosts: dict[str, str] = Field(
         default_factory=dict, description="Cloud to `user@host[:port]` through which its front-ends are reached."

@@ -1,13 +1,15 @@
-"""udocker's own tools: upstream's archive where the settings name one, else built once on a front-end and kept."""
+"""udocker's own tools: upstream's archive where it can be reached, else built once on a front-end; kept either way."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import tarfile
 import urllib.request
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
+from im.contextualize.nix_hash import tree_hash
 from im.contextualize.recipes import folder
 from im.errors import ContextualizationError
 
@@ -20,23 +22,21 @@ if TYPE_CHECKING:
 
     Report = Callable[[Kind, str], None]
 
-_FETCH_TIMEOUT = 60.0
+_FETCH_TIMEOUT = 20.0
 
 
 def ensure(settings: Settings, platform: str, build: Callable[[Path], bytes], report: Report) -> Path:
     """Return the archive from the cache; it is fetched or built when it is not there.
 
     ``platform`` names machine and distribution; ``build`` runs a script on the front-end and returns what it writes.
+    Raises :class:`im.errors.ContextualizationError` for an archive that is not the one the settings name.
     """
-    cache = settings.cache / "udocker-tools"
-    if settings.udocker_tools_url and (fetched := _from_upstream(settings, cache, report)):
-        return fetched
     script = folder("udocker") / "files" / "build-tools.sh"
-    recipe = hashlib.sha256(script.read_bytes()).hexdigest()[:12]
-    path = cache / f"{platform}-{recipe}.tar.gz"
+    upstream = f"{settings.udocker_tools_url} {settings.udocker_tools_sha256}"
+    origin = hashlib.sha256(upstream.encode() + script.read_bytes()).hexdigest()[:12]
+    path = settings.cache / "udocker-tools" / f"{platform}-{origin}.tar.gz"
     if not path.exists():
-        report("progress", "building udocker's tools in a throw-away root on the front-end (once, about a minute)")
-        _keep(path, build(script))
+        _keep(path, _from_upstream(settings, report) or _built(script, build, report))
     return path
 
 
@@ -63,28 +63,41 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _from_upstream(settings: Settings, cache: Path, report: Report) -> Path | None:
-    """Return upstream's archive; None if it is out of reach. A wrong checksum is an error, never a reason to go on."""
-    wanted = settings.udocker_tools_sha256.lower()
-    path = cache / f"upstream-{wanted}.tar.gz"
-    if path.exists():
-        return path
+def _built(script: Path, build: Callable[[Path], bytes], report: Report) -> bytes:
+    report("progress", "building udocker's tools in a throw-away root on the front-end (once, about a minute)")
+    return build(script)
+
+
+def _from_upstream(settings: Settings, report: Report) -> bytes:
+    """Return upstream's archive; b"" if it is out of reach. A wrong checksum is an error, never a reason to go on."""
+    url, wanted = settings.udocker_tools_url, settings.udocker_tools_sha256
+    if not url:
+        return b""
     report("progress", "fetching udocker's tools (once)")
     try:
-        with urllib.request.urlopen(settings.udocker_tools_url, timeout=_FETCH_TIMEOUT) as answer:
+        with urllib.request.urlopen(url, timeout=_FETCH_TIMEOUT) as answer:
             data: bytes = answer.read()
     except (OSError, ValueError) as error:
         report("note", f"udocker's tools cannot be fetched ({error}); they are built instead")
-        return None
-    found = hashlib.sha256(data).hexdigest()
-    if found != wanted:
+        return b""
+    found = _checksum(data, of_tree=wanted.startswith("sha256-"))
+    if found not in (wanted, wanted.lower()):
         raise ContextualizationError(
             f"the archive of udocker's tools has SHA-256 {found}, not {wanted or 'one that was given'}",
-            where=settings.udocker_tools_url,
-            hint="set IM_UDOCKER_TOOLS_SHA256 to the checksum of an archive that you trust",
+            where=url,
+            hint="set IM_UDOCKER_TOOLS_SHA256 to the checksum of an archive that you trust, or IM_UDOCKER_TOOLS_URL to"
+            " nothing: the tools are built then",
         )
-    _keep(path, data)
-    return path
+    return data
+
+
+def _checksum(archive: bytes, *, of_tree: bool) -> str:
+    if not of_tree:
+        return hashlib.sha256(archive).hexdigest()
+    try:
+        return tree_hash(archive)
+    except (OSError, EOFError, tarfile.TarError) as error:
+        return f"none, being no archive ({error})"
 
 
 def _keep(path: Path, data: bytes) -> None:
