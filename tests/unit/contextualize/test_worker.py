@@ -46,8 +46,8 @@ def start(tmp_path) -> Iterator:
 
     yield run
     for process in started:
-        process.kill()
-        process.communicate()
+        process.stdin.close()
+        process.wait(10)
 
 
 def task(tmp_path: Path) -> int:
