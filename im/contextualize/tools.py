@@ -78,7 +78,8 @@ def _from_upstream(settings: Settings, report: Report) -> bytes:
         with urllib.request.urlopen(url, timeout=_FETCH_TIMEOUT) as answer:
             data: bytes = answer.read()
     except (OSError, ValueError) as error:
-        report("note", f"udocker's tools cannot be fetched ({error}); they are built instead")
+        why = getattr(error, "reason", error)
+        report("note", f"udocker's tools cannot be fetched from {url} ({why}); they are built instead")
         return b""
     found = _checksum(data, of_tree=wanted.startswith("sha256-"))
     if found not in (wanted, wanted.lower()):
