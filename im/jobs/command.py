@@ -68,7 +68,8 @@ def allocation(launch: Launch) -> tuple[str, ...]:
         return ()
     job = launch.job
     limit = (f"--time={ceil(job.limit / 60) + 1}",) if job.limit else ()
-    return "salloc", "--quiet", f"--ntasks={job.ranks}", f"--job-name=im-{job.identifier}", *limit
+    names = f"--job-name=im-{job.identifier}", f"--comment=im-batch {job.identifier} {job.image}"
+    return "salloc", "--quiet", f"--ntasks={job.ranks}", *names, *limit
 
 
 def _agent(launch: Launch) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
@@ -54,6 +55,16 @@ def test_the_exit_code_is_the_programs_and_the_job_has_completed(mpi, queue, bat
     job = re.search(r"ranks .* in /home/[^/]*/jobs/(\w+)", errors)[1]
     told = batch_cluster.on("frontend", "scontrol show jobs", user=batch_cluster.cluster.user)
     assert "JobState=COMPLETED" in told[told.index(f"im-{job}") :]
+
+
+def test_the_record_of_a_job_says_which_image_it_ran(mpi, queue, batch_cluster, mpi_image):
+    errors = mpi("mpi_hello", ranks=1).communicate(timeout=120)[1]
+    job = re.search(r"ranks .* in /home/[^/]*/jobs/(\w+)", errors)[1]
+    until = time.monotonic() + 30
+    while not (records := json.loads(batch_cluster.on("frontend", f"im-batch acct --json {job}"))):
+        assert time.monotonic() < until, "no record was written"
+        time.sleep(0.3)
+    assert [record["image"] for record in records] == [str(mpi_image)]
 
 
 def test_a_job_waits_for_its_turn_and_ctrl_c_takes_it_from_the_queue(mpi, queue, batch_cluster):

@@ -194,7 +194,8 @@ def test_under_slurm_ranks_go_where_it_says_for_as_long_as_the_job_may_take():
     launch = decide(CLUSTER, dataclasses.replace(JOB, limit=90), QUEUED, "im-1")
     told = description(launch, "front")
     assert following(told["argv"], "--host") == ["@hosts@"]
-    assert told["allocate"] == ("salloc", "--quiet", "--ntasks=3", "--job-name=im-j1", "--time=3")
+    names = ("--job-name=im-j1", f"--comment=im-batch j1 {JOB.image}")
+    assert told["allocate"] == ("salloc", "--quiet", "--ntasks=3", *names, "--time=3")
     assert (told["nodes"], told["release"]) == ((), (("scancel", "--quiet", "--name=im-j1"),))
     assert launch.nodes == ("w-1", "w-2")
 

@@ -59,11 +59,11 @@ def start(manifest: Manifest, which: str) -> dict[str, Any]:
 def submit(manifest: Manifest, attempt: Path, workers: int) -> str:
     """Hand the workers to Slurm as one array; return what went wrong."""
     folder = manifest.folder
-    memory = manifest.wanted["memory"]
+    memory, name = manifest.wanted["memory"], manifest.wanted["id"]
     line = [
         *("sbatch", "--parsable", f"--array=0-{workers - 1}", "--ntasks=1", "--cpus-per-task=1", "--no-requeue"),
         *((f"--mem={memory}",) if memory else ()),
-        *(f"--job-name=sweep-{manifest.wanted['id']}", f"--chdir={folder}"),
+        *(f"--job-name=sweep-{name}", f"--comment=im-batch {name} {manifest.wanted['image']}", f"--chdir={folder}"),
         f"--output={attempt}/worker-%a.log",
     ]
     script = f'#!/bin/sh\nexec {shlex.join(program("worker", folder))} {folder} {attempt.name} "$SLURM_ARRAY_TASK_ID"\n'

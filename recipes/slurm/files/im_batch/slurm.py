@@ -80,10 +80,15 @@ def _job(line: str) -> Job:
 
 
 def texts(number: int) -> tuple[str, str]:
-    """Return what the user chose: the job's name and its comment."""
-    line = ("squeue", "--noheader", "--states=all", "--jobs", str(number))
-    name, comment = (ask(*line, f"--format={each}").strip("\n") for each in ("%j", "%k"))
-    return name, comment
+    """Return what the user chose: the job's name and its comment, the first line of each."""
+    mark = f"{number}|"
+
+    def chosen(field: str) -> str:
+        # Slurm answers for the first task of an array with all of them.
+        told = ask("squeue", "--noheader", "--states=all", "--jobs", str(number), f"--format=%A|{field}")
+        return next((line[len(mark) :] for line in told.splitlines() if line.startswith(mark)), "")
+
+    return chosen("%j"), chosen("%k")
 
 
 def exit_code(job: Job) -> int:

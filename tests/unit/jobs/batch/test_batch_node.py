@@ -123,6 +123,14 @@ def test_exit_codes_are_as_in_a_shell(state, status, expected):
     assert slurm.exit_code(slurm.Job(7, 1201, state, status)) == expected
 
 
+def test_a_task_of_an_array_has_its_own_texts_although_slurm_answers_for_the_whole_array(tmp_path, monkeypatch):
+    write(tmp_path / "squeue", '#!/bin/sh\nfor task in 7 9 8; do echo "$task|said $task by ${5#*|}|twice"; done\n')
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert slurm.texts(8) == ("said 8 by %j|twice", "said 8 by %k|twice")
+    assert slurm.texts(6) == ("", "")
+
+
 def test_a_record_is_slurms_word_and_the_sum_of_the_nodes():
     told = [{"cpu_seconds": 1.5, "peak_memory": 10, "oom_kills": 0}, {"cpu_seconds": 2.0, "peak_memory": 30}]
     record = hooks.summary(slurm.Job(7, 0, "COMPLETED", cpus=2), "fit", "im-batch 3f9c01 lab/tools:1", told)
