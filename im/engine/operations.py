@@ -200,9 +200,7 @@ class Engine:
             if record is None:
                 return  # the process that had it until now has deleted it
             journal = Journal(self._store, self._world.emit, record)
-            journal.enter(InfrastructureState.DELETING)
             teardown(self._world, journal)
-            journal.enter(InfrastructureState.DELETED)
             shutil.rmtree(self._world.keys(journal.record.id).folder, ignore_errors=True)
 
     def gc(self, *, orphans: bool = False) -> Collected:

@@ -13,18 +13,20 @@ from im.engine.observe import list_servers
 from im.engine.pace import Pace
 from im.engine.world import World
 from im.errors import ProviderError
-from im.plan.model import Instance, NodeState
+from im.plan.model import InfrastructureState, Instance, NodeState
 
 
 def teardown(world: World, journal: Journal) -> None:
     """Delete the servers, then release the rest, until two looks in a row find nothing.
 
-    Raises :class:`im.errors.ProviderError` with what is left if nothing changes any more.
+    Nothing is written before the cloud has answered. Raises :class:`im.errors.ProviderError` with what is left if
+    nothing changes any more.
     """
-    rows = [row for row in journal.nodes.values() if row.state is not NodeState.DELETING]
-    journal.advance([Move(row, NodeState.DELETING) for row in rows])
     work = _Teardown(world, journal)
     listed = [server.id for server in work.servers()]  # while the cloud is idle: the next looks can be brief
+    journal.enter(InfrastructureState.DELETING)
+    rows = [row for row in journal.nodes.values() if row.state is not NodeState.DELETING]
+    journal.advance([Move(row, NodeState.DELETING) for row in rows])
     work.delete([*listed, *(row.id for row in journal.nodes.values() if row.id)])  # it may not show them all yet
     work.delete_servers()
     work.release()
@@ -32,6 +34,7 @@ def teardown(world: World, journal: Journal) -> None:
         work.delete_servers()
         work.release()
     journal.advance([Move(row, NodeState.GONE) for row in journal.nodes.values()])
+    journal.enter(InfrastructureState.DELETED)
 
 
 class _Teardown:

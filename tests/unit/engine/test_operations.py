@@ -203,6 +203,18 @@ def test_delete_looks_before_it_asks_for_anything(lab):
     assert asked[:2] == ["list", "delete"]
 
 
+def test_delete_notices_that_it_has_no_way_into_the_cloud_before_it_changes_anything(lab):
+    before = lab.deploy()
+
+    def refuse(infrastructure):
+        raise InputError("clouds.yaml has no cloud 'mine'")
+
+    lab.provider.list = refuse
+    with pytest.raises(InputError, match="has no cloud 'mine'"):
+        lab.engine().delete("demo")
+    assert lab.record == before
+
+
 def test_what_was_deleted_is_remembered_with_its_events(lab):
     record = lab.deploy()
     lab.engine().delete("demo")
