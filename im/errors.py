@@ -13,6 +13,7 @@
     │   ├── AddressInUse        address-in-use  1     409   no     the address range is taken by somebody else
     │   └── ProviderUnavailable unavailable     1     503   yes    may work in a moment
     ├── SshError                ssh             1     502   yes    a node could not be reached, or its host key is wrong
+    │   └── NotReachable        not-reachable   1     502   yes    a node does not let us in now; it may in a moment
     ├── ContextualizationError  contextualize   1     500   no     a task failed on a node; the node stays up
     ├── PreflightError          preflight       1     500   no     the cluster is up but does not work as one
     ├── JobError                job             125   500   no     we could not run the job
@@ -128,6 +129,12 @@ class SshError(ImError):
     code = "ssh"
     http_status = 502
     retryable = True
+
+
+class NotReachable(SshError):
+    """A node does not let us in now; it may in a moment. The message tells how far the connection came."""
+
+    code = "not-reachable"
 
 
 class ContextualizationError(ImError):

@@ -23,11 +23,11 @@ class Workshop:
         self._preparing: dict[str, Future[None]] = {}
         self._tunnels = Tunnels()
 
-    def reachable(self, cluster: Cluster, node: Node) -> bool:
-        """Whether the node's SSH server answers with the host key that is its own."""
+    def reach(self, cluster: Cluster, node: Node) -> None:
+        """Log in to the node, which then has a host key of its own. Raises ``SshError``."""
         from im.ssh.contact import reach
 
-        return reach(cluster, node, tunnels=self._tunnels)
+        reach(cluster, node, tunnels=self._tunnels)
 
     def prepare(self, cluster: Cluster, emit: Emit) -> None:
         """Begin to bring Ansible to the front-end; ``configure`` begins its own work and then waits for this."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from im.engine.cluster import cluster_of
 from im.engine.journal import Journal, Move
 from im.engine.world import World
-from im.errors import ImError, SshError
+from im.errors import ImError, NotReachable, SshError
 from im.plan.model import Cluster, Node, NodeState
 from im.plan.observe import UP
 from im.providers.base import Capability
@@ -34,7 +34,8 @@ class Answers:
         self._topology = topology
         self._pool = pool
         self._complete = complete
-        self._asked: dict[str, tuple[str, Future[bool]]] = {}
+        self._asked: dict[str, tuple[str, Future[NotReachable | None]]] = {}
+        self._obstacles: dict[str, NotReachable] = {}
         self._up_since: dict[str, float] = {}
         self._way_since = 0.0
         self._cluster: tuple[int, Cluster | None] = (-1, None)
@@ -74,11 +75,15 @@ class Answers:
     def late(self) -> tuple[Move, ...]:
         """Write which nodes had their time and did not answer; returns the changes of state."""
         limit, now = self._world.settings.ssh_timeout, self._world.clock.monotonic()
-        message = f"it runs, but SSH has not answered for {limit:g} s"
         late = [row for row in self._booting() if now - self._could_since(row) > limit]
-        moves = tuple(Move(row, NodeState.FAILED, "ssh-timeout", message) for row in late)
+        moves = tuple(Move(row, NodeState.FAILED, "ssh-timeout", self._what_is_missing(row)) for row in late)
         self._journal.advance(moves)
         return moves
+
+    def _what_is_missing(self, row: Node) -> str:
+        text = f"it runs, but for {self._world.settings.ssh_timeout:g} s nobody could log in"
+        obstacle = self._obstacles.get(row.token)
+        return f"{text}: {obstacle}" if obstacle else text
 
     def _could_since(self, row: Node) -> float:
         """Return since when a node could have answered; the front-end does not wait for the way through itself."""
@@ -96,7 +101,7 @@ class Answers:
             self._write_known_hosts()
             cluster = self.cluster()
             asked = [(row, self._pool.submit(self._probe, cluster, row)) for row in rows]
-            found = [row for row, future in asked if not future.exception() and future.result()]
+            found = [row for row, future in asked if not future.exception() and not future.result()]
             again = [row for row in rows if row not in found and row.front_end and row.configured]
             self._journal.advance([self._reached(row) for row in found])
             self._journal.advance([Move(row, NodeState.BOOTING) for row in again])
@@ -122,19 +127,26 @@ class Answers:
             self._world.keys(self._journal.record.id).write_known_hosts(nodes)
             self._known_hosts = known
 
-    def _probe(self, cluster: Cluster, node: Node) -> bool:
-        answered = True  # an exception is an answer, too
+    def _probe(self, cluster: Cluster, node: Node) -> NotReachable | None:
+        """Return what keeps us out, if it may go away."""
+        obstacle = None
         try:
-            answered = self._world.contextualizer.reachable(cluster, node)
+            self._world.contextualizer.reach(cluster, node)
+        except NotReachable as error:
+            obstacle = error
         finally:
-            if answered:
+            if obstacle is None:  # another exception is an answer, too
                 self.wake.set()
-        return answered
+        return obstacle
 
-    def _answer(self, row: Node, future: Future[bool]) -> Move | None:
+    def _answer(self, row: Node, future: Future[NotReachable | None]) -> Move | None:
         error = future.exception()
         if error is None:
-            return self._reached(row) if future.result() else None
+            obstacle = future.result()
+            if obstacle is None:
+                return self._reached(row)
+            self._obstacles[row.token] = obstacle
+            return None
         if not isinstance(error, ImError):
             error = SshError(f"asking whether it answers failed: {type(error).__name__}: {error}")
         return Move(row, NodeState.FAILED, error.code, str(error))

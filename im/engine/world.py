@@ -25,10 +25,10 @@ PROBES = 64
 class Contextualizer(Protocol):
     """What turns reachable nodes into a cluster. Every call may be repeated."""
 
-    def reachable(self, cluster: Cluster, node: Node) -> bool:
-        """Tell whether we can log in to a node that shows its own host key, giving it that key where it must be.
+    def reach(self, cluster: Cluster, node: Node) -> None:
+        """Log in to a node that shows its own host key, giving it that key where it must be.
 
-        Raises :class:`im.errors.SshError` if waiting will not help.
+        Raises :class:`im.errors.NotReachable` with what is missing, another ``SshError`` if waiting will not help.
         """
 
     def prepare(self, cluster: Cluster, emit: Emit) -> None:

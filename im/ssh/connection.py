@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from im.errors import SshError
 from im.ssh.config import config_file, make_socket_folder, socket_folder
-from im.ssh.verified import login, wrong_key
+from im.ssh.verified import wrong_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,17 +83,6 @@ def ssh_error(node: Node, stderr: bytes) -> SshError:
 _SSH_SAYS = re.compile(
     r"(ssh|mux\w*|kex\w*|client_loop|banner exchange|channel \d+): |Connection |Timeout, |\S+@\S+: Permission"
 )
-
-
-def probe(cluster: Cluster, node: Node, timeout: float = 5) -> bool:
-    """Tell whether sshd answers with the node's host key and lets us in.
-
-    False while it is not there yet. Raises :class:`im.errors.SshError` on a wrong host key.
-    """
-    if not node.address or not node.host_public_key:
-        return False
-    with ExitStack() as open_things:
-        return login(cluster, node, [node.host_public_key], timeout=timeout, open_things=open_things) is not None
 
 
 def close(cluster: Cluster) -> None:

@@ -8,11 +8,11 @@ the node's row has the common key, both are accepted.
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from im.errors import SshError
+from im.errors import NotReachable, SshError
 from im.ssh.keys import KeyRing
 from im.ssh.verified import PATIENCE, login
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from im.ssh.verified import Tunnels
 
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+RESTART = f"sshd must read {HOST_KEY} when it is sent SIGHUP"
 _PAUSES = (0.05, 0.1, 0.2, 0.4)
 """Seconds that sshd is given to begin anew with its new key, before the node counts as not there yet."""
 
@@ -47,35 +48,34 @@ done
 """Standard input is the private key. The sshd that listens is above us; told to, it begins anew with its new key."""
 
 
-def reach(cluster: Cluster, node: Node, timeout: float = 5, tunnels: Tunnels | None = None) -> bool:
-    """Tell whether we can log in to a node that shows its own host key; one that does not have it yet is given it.
+def reach(cluster: Cluster, node: Node, timeout: float = 5, tunnels: Tunnels | None = None) -> None:
+    """Log in to a node that shows its own host key; one that does not have it yet is given it.
 
-    ``tunnels``: connections to the front-end that stay open for the next question. False while the node is not there
-    yet. Raises :class:`im.errors.SshError` on a wrong host key, and if the node does not take its own.
+    ``tunnels``: connections to the front-end that stay open for the next question. Raises
+    :class:`im.errors.NotReachable` while the node does not let us in, :class:`im.errors.SshError` on a wrong host key,
+    and if the node does not take its own.
     """
-    if not node.address or not node.host_public_key:
-        return False
+    if not node.address:
+        raise NotReachable("it has no address")
     own = KeyRing(Path(cluster.keys)).host_key(node.name)
     expected = [own.public, node.host_public_key]
     with ExitStack() as open_things:
-        found = login(cluster, node, expected, timeout=timeout, open_things=open_things, tunnels=tunnels)
-        if found is None:
-            return False
-        transport, shown = found
+        transport, shown = login(cluster, node, expected, timeout=timeout, open_things=open_things, tunnels=tunnels)
         if shown == own.public:
-            return True
+            return
         _install(transport, node, own)
-    return any(_shows_its_own(cluster, node, timeout, tunnels, pause) for pause in _PAUSES)
+    if not any(_shows_its_own(cluster, node, timeout, tunnels, pause) for pause in _PAUSES):
+        raise NotReachable("it has a host key of its own, but its SSH server has not begun anew with it", hint=RESTART)
 
 
 def _shows_its_own(cluster: Cluster, node: Node, timeout: float, tunnels: Tunnels | None, pause: float) -> bool:
     time.sleep(pause)
     own = KeyRing(Path(cluster.keys)).host_key(node.name).public
-    with ExitStack() as open_things:
-        found = login(
-            cluster, node, [own, node.host_public_key], timeout=timeout, open_things=open_things, tunnels=tunnels
-        )
-        return found is not None and found[1] == own
+    expected = [own, node.host_public_key]
+    with ExitStack() as open_things, suppress(NotReachable):
+        _, shown = login(cluster, node, expected, timeout=timeout, open_things=open_things, tunnels=tunnels)
+        return shown == own
+    return False
 
 
 def _install(transport: paramiko.Transport, node: Node, own: HostKey) -> None:

@@ -12,11 +12,12 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 
-from im.errors import InputError, SshError
+from im.errors import InputError, NotReachable, SshError
 
 PLACE = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9._-]*(?::[0-9]{1,5})?")
 """``[user@]host[:port]``, with nothing in it that a shell or ssh could take for more."""
 
+FROM_THERE = "the node must be reachable from there: see the site's routes and security groups, and its console log"
 _HOPELESS = ("Host key verification failed", "Permission denied", "Could not resolve hostname", "Bad configuration")
 
 
@@ -58,7 +59,7 @@ class Jump:
         open_things.callback(self._end)
 
     def check(self) -> None:
-        """Raise :class:`im.errors.SshError` if waiting will not help."""
+        """Raise what ssh said: :class:`im.errors.NotReachable`, or another ``SshError`` if waiting will not help."""
         self.socket.close()
         with suppress(subprocess.TimeoutExpired):
             _, said = self._process.communicate(timeout=1)
@@ -66,6 +67,8 @@ class Jump:
             if any(reason in line for line in lines for reason in _HOPELESS):
                 hint = f"ssh {self._place} must work without a question"
                 raise SshError(lines[-1].strip(), where=f"jump host {self._place}", hint=hint)
+            if lines:
+                raise NotReachable(f"no way through the jump host {self._place}: {lines[0].strip()}", hint=FROM_THERE)
 
     def _end(self) -> None:
         self._process.kill()

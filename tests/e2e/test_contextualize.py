@@ -17,13 +17,14 @@ import pytest
 
 from im.config import Settings
 from im.contextualize.configure import configure, digest
-from im.errors import ContextualizationError, SshError
+from im.errors import ContextualizationError, NotReachable, SshError
 from im.events import Event
 from im.plan.model import Cluster, Identity, Node, NodeSpec, NodeState
 from im.providers.base import Environment
 from im.providers.local import LocalProvider
 from im.ssh import connection, transfer
 from im.ssh.config import ssh_config
+from im.ssh.contact import reach
 from im.ssh.keys import KeyRing
 from im.topology.model import NodeGroup, Operation, Software, Topology
 
@@ -110,7 +111,7 @@ def nodes(settings: Settings, workers: int, shared: tuple[str, ...] = ("/home",)
             variables={"im_shared_cores": True},
         )
         for node in cluster.nodes:
-            _wait(lambda node=node: connection.probe(cluster, node))
+            _wait(lambda node=node: _answers(cluster, node))
         yield Lab(cluster, settings, folder, provider)
         connection.close(cluster)
     finally:
@@ -146,6 +147,14 @@ def _wait(condition, seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+def _answers(cluster: Cluster, node: Node) -> bool:
+    try:
+        reach(cluster, node)
+    except NotReachable:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -332,8 +341,6 @@ def test_a_node_with_another_host_key_is_refused_before_anything_is_sent(lab):
     cluster = replace(lab.cluster, nodes=(lab.cluster.front_end, impostor))
     connection.close(lab.cluster)
     with pytest.raises(SshError, match="host key is not the one"):
-        connection.probe(cluster, impostor)
-    with pytest.raises(SshError, match="host key is not the one"):
         connection.run(cluster, impostor, ["true"])
 
 
@@ -341,7 +348,7 @@ def test_nodes_behind_the_front_end_are_reached_through_it(lab):
     inside = replace(lab.cluster, via_front_end=True)
     connection.close(lab.cluster)
     assert "ProxyJump front" in ssh_config(inside)
-    assert connection.probe(inside, inside.node("worker-2"))
+    reach(inside, inside.node("worker-2"))
     assert connection.run(inside, inside.node("worker-2"), ["hostname"], user="hpc").stdout == b"worker-2\n"
     connection.close(inside)
 

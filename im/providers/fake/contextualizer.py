@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from im.errors import NotReachable
 from im.events import Emit, Event
 from im.plan.model import Cluster, Node
 from im.providers.fake.provider import FakeProvider
@@ -18,9 +19,10 @@ class FakeContextualizer:
         self.done: list[str] = []
         self.failures: dict[str, Exception] = {}
 
-    def reachable(self, cluster: Cluster, node: Node) -> bool:  # noqa: ARG002
-        """Tell whether the fake server's SSH answers."""
-        return self._provider.answers(node.id)
+    def reach(self, cluster: Cluster, node: Node) -> None:  # noqa: ARG002
+        """Raise :class:`im.errors.NotReachable` unless the fake server's SSH answers."""
+        if not self._provider.answers(node.id):
+            raise NotReachable(f"{node.private_address} refuses connections to port 22", hint="see its console log")
 
     def prepare(self, cluster: Cluster, emit: Emit) -> None:  # noqa: ARG002
         """Do nothing."""

@@ -3,6 +3,7 @@
 import pytest
 from engine_lab import cluster
 
+from im.errors import NotReachable
 from im.plan.model import InfrastructureState, NodeState
 from im.providers.base import Capability
 
@@ -55,11 +56,12 @@ def test_nodes_that_are_added_later_begin_with_the_same_key(lab, begun):
 def test_a_common_key_is_known_only_for_nodes_that_have_not_had_their_own(lab, begun):
     seen = {}
 
-    def reachable(cluster, node):
+    def reach(cluster, node):
         seen.setdefault(node.name, known_hosts(lab))
-        return node.name != "worker-2" or "worker-1" in seen
+        if node.name == "worker-2" and "worker-1" not in seen:
+            raise NotReachable("not yet")
 
-    lab.contextualizer.reachable = reachable
+    lab.contextualizer.reach = reach
     lab.deploy()
     assert seen["worker-1"]["worker-2"] == begun["worker-2"]
     engine = lab.engine()

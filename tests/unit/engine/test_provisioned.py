@@ -17,7 +17,7 @@ PROVISIONED = InfrastructureState.PROVISIONED
 def mute(lab):
     """A cloud whose servers have no operating system: whoever connects to one finds nobody, and is found out."""
     asked = []
-    lab.contextualizer.reachable = lambda cluster, node: asked.append(node.name)
+    lab.contextualizer.reach = lambda cluster, node: asked.append(node.name)
     lab.provider.capabilities -= {Capability.DIRECT}
     return asked
 

@@ -28,13 +28,13 @@ def test_every_node_of_the_group_has_its_volume_and_the_store_knows_it(lab):
 def test_a_node_is_not_asked_before_it_has_its_volumes(lab):
     lab.behave(attach_time=60.0)
     asked = {}
-    answers = lab.contextualizer.reachable
+    answers = lab.contextualizer.reach
 
-    def reachable(cluster, node):
+    def reach(cluster, node):
         asked.setdefault(node.name, node.volumes)
-        return answers(cluster, node)
+        answers(cluster, node)
 
-    lab.contextualizer.reachable = reachable
+    lab.contextualizer.reach = reach
     lab.deploy(with_volumes())
     assert [volume.name for volume in asked["worker-1"]] == ["data"]
 

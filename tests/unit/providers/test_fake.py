@@ -7,7 +7,7 @@ import pytest
 
 from im.clock import VirtualClock
 from im.config import Settings
-from im.errors import NoCapacity, ProviderUnavailable
+from im.errors import NoCapacity, NotReachable, ProviderUnavailable
 from im.plan.model import NodeSpec
 from im.providers.base import Environment
 from im.providers.contract import ProviderContract, ignore
@@ -65,9 +65,10 @@ def test_servers_are_built_before_they_run_and_run_before_they_answer(cloud, clo
     (server,) = provider.list()
     assert server.status == "active"
     assert server.private_address
-    assert not contextualizer.reachable(None, server)
+    with pytest.raises(NotReachable):
+        contextualizer.reach(None, server)
     clock.sleep(20)
-    assert contextualizer.reachable(None, server)
+    contextualizer.reach(None, server)
 
 
 def test_a_deleted_server_is_listed_until_it_is_gone(cloud, clock):

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import paramiko
 import pytest
 
-from im.errors import SshError
+from im.errors import NotReachable, SshError
 from im.plan.model import Cluster, Node
 from im.ssh import contact, verified
 from im.ssh.contact import reach
@@ -123,7 +124,7 @@ def lab(ring, worker):
 def test_a_node_that_begins_with_its_groups_key_gets_its_own(ring, serve):
     group, own = ring.group_key("worker"), ring.host_key("worker-1")
     server, worker = serve(group), node(group.public)
-    assert reach(lab(ring, worker), worker)
+    reach(lab(ring, worker), worker)
     assert server.shown == [group.public, own.public]
     assert server.file.read_text() == own.private
     assert server.file.stat().st_mode & 0o777 == 0o600
@@ -132,7 +133,7 @@ def test_a_node_that_begins_with_its_groups_key_gets_its_own(ring, serve):
 
 def test_a_node_that_got_its_own_key_before_the_store_knew_is_reached(ring, serve):
     server, worker = serve(ring.host_key("worker-1")), node(ring.group_key("worker").public)
-    assert reach(lab(ring, worker), worker)
+    reach(lab(ring, worker), worker)
     assert server.commands == []
 
 
@@ -165,7 +166,8 @@ def test_a_node_whose_sshd_goes_on_with_the_old_key_is_not_there_yet(ring, serve
     group = ring.group_key("worker")
     server, worker = serve(group), node(group.public)
     monkeypatch.setattr(contact, "HOST_KEY", str(tmp_path / "another-file"))
-    assert not reach(lab(ring, worker), worker)
+    with pytest.raises(NotReachable, match="has not begun anew"):
+        reach(lab(ring, worker), worker)
     assert server.shown == [group.public] * 3
 
 
@@ -181,7 +183,7 @@ def test_a_node_that_takes_a_connection_but_speaks_slowly_is_given_time(ring, se
     own = ring.host_key("worker-1")
     serve(own, slow=0.5)
     worker = node(own.public)
-    assert reach(lab(ring, worker), worker, timeout=0.1)
+    reach(lab(ring, worker), worker, timeout=0.1)
 
 
 def test_what_paramiko_logs_does_not_get_between_the_lines_of_a_deploy():
@@ -190,8 +192,83 @@ def test_what_paramiko_logs_does_not_get_between_the_lines_of_a_deploy():
     assert done.stderr == ""
 
 
-def test_nobody_at_the_address_is_not_there_yet(ring, monkeypatch):
+# why nobody can log in yet
+
+
+@pytest.fixture
+def obstacle(ring):
+    """What keeps us out of a worker with its own host key."""
+
+    def ask(**more):
+        worker = node(ring.host_key("worker-1").public)
+        with pytest.raises(NotReachable) as caught:
+            reach(lab(ring, worker), worker, **more)
+        return caught.value
+
+    return ask
+
+
+def test_nobody_at_the_port_refuses_the_connection(obstacle, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setattr(verified, "PORT", taken.getsockname()[1])
-    worker = node(ring.host_key("worker-1").public)
-    assert not reach(lab(ring, worker), worker)
+    error = obstacle()
+    assert error.message == f"127.0.0.1 refuses connections to port {verified.PORT}"
+    assert "console log" in error.hint
+
+
+def test_what_does_not_let_a_connection_through_is_told_with_the_systems_words(obstacle, monkeypatch):
+    def unanswered(*_, **__):
+        raise OSError(113, "No route to host")
+
+    monkeypatch.setattr(socket, "create_connection", unanswered)
+    error = obstacle()
+    assert error.message == "no connection to 127.0.0.1 port 22: No route to host"
+    assert "security group" in error.hint
+
+
+def test_a_connection_that_nobody_answers_in_time_is_told_as_that(obstacle, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        monkeypatch.setattr(verified, "PORT", full.getsockname()[1])
+        with socket.create_connection(full.getsockname()):
+            error = obstacle(timeout=0.05)
+    assert error.message.endswith(f"port {verified.PORT}: timed out")
+
+
+def test_a_server_that_takes_the_connection_and_is_silent_is_told_as_that(obstacle, monkeypatch):
+    monkeypatch.setattr(verified, "PATIENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(verified, "PORT", silent.getsockname()[1])
+        error = obstacle()
+    assert error.message.startswith("it takes connections, but does not speak SSH: ")
+    assert "lack memory" in error.hint
+
+
+def test_a_key_that_is_refused_is_told_with_the_account(obstacle, ring, serve):
+    serve(ring.host_key("worker-1")).client_public = ring.host_key("stranger").public
+    error = obstacle()
+    assert error.message == "it does not accept our key for the account root: Authentication failed"
+    assert "cloud-init" in error.hint
+
+
+def test_a_way_through_the_front_end_that_is_closed_is_told_with_what_closes_it(ring, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(verified, "PORT", taken.getsockname()[1])
+    worker, front = node("key"), replace(node("key"), name="front", front_end=True)
+    cluster = Cluster("i", "lab", "hpc", str(ring.folder), (front, worker))
+    with pytest.raises(NotReachable, match=r"the way through front is closed: 127\.0\.0\.1 refuses connections"):
+        reach(cluster, worker)
+
+
+def test_a_front_end_that_cannot_connect_to_a_worker_is_told_as_that(ring, serve):
+    front = replace(node(ring.host_key("front").public), name="front", front_end=True)
+    worker = replace(node("key"), private_address="10.0.0.2")
+    serve(ring.host_key("front"))
+    with pytest.raises(NotReachable, match=r"front does not let us through to 10\.0\.0\.2 port \d+") as caught:
+        reach(Cluster("i", "lab", "hpc", str(ring.folder), (front, worker)), worker)
+    assert "AllowTcpForwarding" in caught.value.hint
+
+
+def test_a_node_without_an_address_is_not_looked_for_on_this_machine(ring):
+    worker = replace(node("key"), private_address="")
+    with pytest.raises(NotReachable, match="no address"):
+        reach(lab(ring, worker), worker)

@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
-from im.errors import InputError, SshError
+from im.errors import InputError, NotReachable, SshError
 from im.plan.model import Cluster, Node
-from im.ssh import connection
 from im.ssh.config import config_file
+from im.ssh.contact import reach
 from im.ssh.jump import jump_command, jump_host_of
 from im.ssh.keys import KeyRing
 
@@ -90,7 +90,8 @@ def test_what_is_not_a_place_is_refused(place):
 
 def test_the_first_contact_goes_through_it(cluster, ssh_that_says, tmp_path):
     ssh_that_says("channel 0: open failed: connect failed: Connection refused")
-    assert not connection.probe(cluster, cluster.front_end)
+    with pytest.raises(NotReachable, match=r"jump host me@gateway\.example:2222: channel 0: .*: Connection refused"):
+        reach(cluster, cluster.front_end)
     assert (tmp_path / "asked").read_text().strip().endswith("-W [10.0.0.1]:22 me@gateway.example")
 
 
@@ -100,5 +101,5 @@ def test_the_first_contact_goes_through_it(cluster, ssh_that_says, tmp_path):
 def test_a_jump_host_that_does_not_let_us_in_is_not_waited_for(cluster, ssh_that_says, said):
     ssh_that_says(said)
     with pytest.raises(SshError, match=r"jump host me@gateway\.example:2222") as caught:
-        connection.probe(cluster, cluster.front_end)
+        reach(cluster, cluster.front_end)
     assert caught.value.message == said
