@@ -16,15 +16,18 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from im.config import Settings
 from im.contextualize.recipes import packages
+from im.errors import NotReachable
 from im.plan.model import Cluster, Identity, Node, NodeSpec
 from im.providers.base import Environment
 from im.providers.local import LocalProvider
-from im.ssh.connection import close, probe, run
+from im.ssh.connection import close, run
 from im.ssh.keys import KeyRing
+from im.ssh.verified import login
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGE = 64
@@ -108,7 +111,10 @@ def node(instance: object, host_public_key: str) -> Node:
 
 def until_up(cluster: Cluster, one: Node) -> None:
     """Wait for its SSH server."""
-    while not probe(cluster, one):
+    while True:
+        with ExitStack() as open_things, suppress(NotReachable):
+            login(cluster, one, [one.host_public_key], timeout=5, open_things=open_things)
+            return
         time.sleep(0.02)
 
 
