@@ -28,11 +28,13 @@ def teardown(world: World, journal: Journal) -> None:
     rows = [row for row in journal.nodes.values() if row.state is not NodeState.DELETING]
     journal.advance([Move(row, NodeState.DELETING) for row in rows])
     work.delete([*listed, *(row.id for row in journal.nodes.values() if row.id)])  # it may not show them all yet
+    if listed:
+        work.release()  # what need not wait for the servers
     work.delete_servers()
-    work.release()
+    work.release_all()
     while work.servers():
         work.delete_servers()
-        work.release()
+        work.release_all()
     journal.advance([Move(row, NodeState.GONE) for row in journal.nodes.values()])
     journal.enter(InfrastructureState.DELETED)
 
@@ -57,9 +59,12 @@ class _Teardown:
             lines = [f"server {server.name} ({server.id}) is {server.status}" for server in servers]
             self._wait([server.id for server in servers], lines)
 
-    def release(self) -> None:
+    def release(self) -> tuple[str, ...]:
         provider, infrastructure = self._world.provider, self._journal.record.id
-        while left := repeated(self._world, self._journal, "releasing", lambda: provider.release(infrastructure)):
+        return repeated(self._world, self._journal, "releasing", lambda: provider.release(infrastructure))
+
+    def release_all(self) -> None:
+        while left := self.release():
             self._wait(left, left)
 
     def delete(self, ids: Sequence[str]) -> None:

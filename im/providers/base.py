@@ -124,10 +124,11 @@ class Provider(Protocol):
         """
 
     def release(self, infrastructure: str) -> tuple[str, ...]:
-        """Remove everything else that carries this infrastructure's mark, once its servers are gone.
+        """Remove everything else that carries this infrastructure's mark.
 
-        Returns a line for each thing that is still there and why; empty when nothing is left. May be called until it
-        is empty.
+        Called first when the end of its servers has been asked for: what needs no waiting for them can go meanwhile.
+        Returns a line for each thing that is still there and why, servers too; empty when nothing is left. May be
+        called until it is empty.
         """
 
 

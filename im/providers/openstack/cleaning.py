@@ -69,8 +69,7 @@ class Cleaner:
     def clean(self, infrastructure: str) -> tuple[str, ...]:
         """Remove what is left of an infrastructure; return a line for each thing that is still there, and why."""
         mine = self.look().of(infrastructure)
-        addresses = [self._removal("address", "network", "floatingips", one) for one in mine.network["floatingips"]]
-        lines = self._try(addresses)
+        lines = self._close(mine)
         lines += self._try(
             [
                 *(
@@ -79,17 +78,15 @@ class Cleaner:
                 ),
                 *(self._removal("server group", "compute", "os-server-groups", one) for one in mine.placements),
                 *(partial(self._volume, one) for one in mine.volumes),
-                *(partial(self._unplug, mine.network["networks"], one) for one in mine.network["routers"]),
-            ]
-        )
-        lines += self._try(
-            [
-                *(self._removal("router", "network", "routers", one) for one in mine.network["routers"]),
                 *(partial(self._network, one) for one in mine.network["networks"]),
                 *(self._removal("subnet", "network", "subnets", one) for one in _without_network(mine.network)),
             ]
         )
         return tuple(dict.fromkeys(lines))
+
+    def close(self, infrastructure: str) -> None:
+        """Remove the ways in and out, addresses and routers: what need not wait until the last server is gone."""
+        self._close(self.look().of(infrastructure))
 
     # looking
 
@@ -127,15 +124,21 @@ class Cleaner:
             return f"{what} {_name(one)}: {error.message}"
         return ""
 
-    def _unplug(self, networks: Sequence[Json], router: Json) -> str:
-        """Take a router's feet out of our networks; where there are none is as good."""
+    def _close(self, mine: Belongings) -> list[str]:
+        """Remove addresses, then routers: none lets go of a network whose addresses are in use."""
+        networks, addresses, routers = (mine.network[kind] for kind in ("networks", "floatingips", "routers"))
+        lines = self._try([self._removal("address", "network", "floatingips", one) for one in addresses])
+        return lines + self._try([partial(self._router, networks, one) for one in routers])
+
+    def _router(self, networks: Sequence[Json], router: Json) -> str:
+        """Take a router's feet out of our networks, where there are any, and remove it."""
         path = f"/routers/{router['id']}/remove_router_interface"
         for subnet in (subnet for network in networks for subnet in network["subnets"]):
             try:
                 self._api.act("network", "PUT", path, {"subnet_id": subnet}, {404, 409})
             except ProviderError as error:
                 return f"router {_name(router)}: {error.message}"
-        return ""
+        return self._remove("router", "network", f"/routers/{router['id']}", router)
 
     def _network(self, network: Json) -> str:
         """Remove a network and with it its subnets; ports that servers have left behind go first."""

@@ -73,6 +73,11 @@ class Fleet:
         """Return the servers of all infrastructures."""
         return tuple(self._listed(None))
 
+    def known(self, infrastructure: str) -> tuple[Instance, ...]:
+        """Return the servers of an infrastructure as they were when they were last listed, without a call."""
+        view = self._views.get(infrastructure)
+        return tuple(view.servers.values()) if view else ()
+
     def find(self, id_: str) -> Instance | None:
         """Return a server by its id."""
         known = [view.servers[id_] for view in tuple(self._views.values()) if id_ in view.servers]
@@ -169,15 +174,11 @@ class Fleet:
             view = self._views.get(infrastructure)
             if view is None or self._clock() - max(view.whole, view.members) >= LONGEST_TRUST:
                 self._whole(infrastructure)
-        there = {one.token: one for one in self._known(infrastructure).values()}
+        there = {one.token: one for one in self.known(infrastructure)}
         new = batches(missing_from(there, specs))
         there |= self._create_all([partial(self._create, batch, around, flavor) for batch in new], new)
         self._add(infrastructure, there.values())
         return tuple(there[spec.token] for spec in specs if spec.token in there)
-
-    def _known(self, infrastructure: str) -> Mapping[str, Instance]:
-        view = self._views.get(infrastructure)
-        return view.servers if view else {}
 
     def _create_all(
         self, calls: Sequence[Callable[[], Sequence[Instance]]], new: Sequence[Sequence[NodeSpec]]
@@ -215,7 +216,7 @@ class Fleet:
 
     def _numbered(self, batch: Batch, name: str) -> Sequence[Instance]:
         """Return the servers of a call that many came from, by their names; nova tells the id of the first only."""
-        known = self._known(batch.infrastructure)
+        known = {one.id for one in self.known(batch.infrastructure)}
         shown = [one for one in self._names(f"^{name}-[0-9]+$") if one["id"] not in known]
         found = [one for one in (requested(batch, item) for item in shown) if one]
         if len(shown) == len({one.token for one in found}) == len(batch.nodes):

@@ -130,8 +130,11 @@ class OpenStackProvider:
         return {**dict.fromkeys(one.infrastructure for one in servers.result()), **others.result().owners}
 
     def release(self, infrastructure: str) -> tuple[str, ...]:
-        """Remove addresses, volumes, routers, networks, security groups and server groups."""
+        """Remove addresses, routers and, once there are no servers, networks, groups and volumes."""
         self._settle(infrastructure)
+        if servers := self._fleet.known(infrastructure):
+            self._cleaner.close(infrastructure)
+            return tuple(f"server {one.name} is {one.status}" for one in servers)
         left = self._cleaner.clean(infrastructure)
         self._offers.forget_networks()
         return left

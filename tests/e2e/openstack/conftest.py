@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import openstack
 import pytest
 import yaml
+from faulty import Behaviour, proxy
 from openstack.connection import Connection
 from people import Project, User
 
@@ -51,6 +53,18 @@ def user(project, tmp_path) -> User:
     somebody = User(home, tmp_path / "clouds.yaml", project.account)
     somebody.cloud("mine")
     return somebody
+
+
+@pytest.fixture
+def through(user, project) -> Iterator[Callable[[str, Behaviour], str]]:
+    """Give what adds a cloud that goes through a proxy of some behaviour."""
+    with ExitStack() as opened:
+
+        def add(name: str, behaviour: Behaviour) -> str:
+            front = opened.enter_context(proxy(project.account["auth_url"], project.id, behaviour))
+            return user.cloud(name, {"auth_url": front.auth_url}, **front.overrides)
+
+        yield add
 
 
 @pytest.fixture

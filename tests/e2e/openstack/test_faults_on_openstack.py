@@ -7,28 +7,12 @@ import os
 import subprocess
 
 import pytest
-from faulty import FAULTS, Behaviour, proxy
+from faulty import FAULTS, Behaviour
 
 pytestmark = [pytest.mark.e2e_openstack, pytest.mark.long]
 
 DEPLOYMENTS = int(os.environ.get("IM_FAULTY_DEPLOYMENTS", "2"))
 FIRST_KILL = int(os.environ.get("IM_FIRST_KILL", "1"))
-
-
-@pytest.fixture
-def through(user, project):
-    """Give what adds a cloud that goes through a proxy of some behaviour."""
-    opened = []
-
-    def add(name: str, behaviour: Behaviour) -> str:
-        context = proxy(project.account["auth_url"], project.id, behaviour)
-        front = context.__enter__()
-        opened.append(context)
-        return user.cloud(name, {"auth_url": front.auth_url}, **front.overrides)
-
-    yield add
-    for context in opened:
-        context.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("seed", range(1, DEPLOYMENTS + 1))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+from faulty import Behaviour
 
 pytestmark = pytest.mark.e2e_openstack
 
@@ -33,6 +35,16 @@ def test_deploy_scale_stop_start_and_delete(user, project, unchanged):
     assert user.run("start", "tier").status == 0
     assert set(nodes(user, project).values()) == {"ACTIVE"}
     assert user.run("delete", "tier", "--yes").status == 0
+
+
+def test_two_groups_cost_two_creates_and_no_server_is_asked_for_alone(user, through, unchanged):
+    asked = []
+    cloud = through("counted", Behaviour(told=lambda _, method, path: asked.append(f"{method} {path}")))
+    assert user.deploy("pair.yaml", "workers=4", cloud=cloud).status == 0
+    assert user.run("delete", "tier", "--yes").status == 0
+    assert asked.count("POST compute/v2.1/servers") == 2
+    assert [call for call in asked if re.match(r"GET compute/v2\.1/servers\?", call)]
+    assert not [call for call in asked if re.match(r"GET compute/v2\.1/servers/[0-9a-f-]{36}", call)]
 
 
 def test_what_was_deployed_is_found_and_removed_without_the_store(user, project, unchanged):

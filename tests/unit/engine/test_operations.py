@@ -1,5 +1,6 @@
 """Scale, stop, start, delete, gc, plan, refresh, why."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -203,6 +204,30 @@ def test_delete_looks_before_it_asks_for_anything(lab):
     assert asked[:2] == ["list", "delete"]
 
 
+def test_what_need_not_wait_for_the_servers_is_released_while_they_go(lab):
+    lab.deploy()
+    release, there = lab.provider.release, []
+
+    def watched(infrastructure):
+        there.append([server.status for server in lab.provider.list(infrastructure)])
+        return release(infrastructure)
+
+    lab.provider.release = watched
+    lab.engine().delete("demo")
+    assert there == [["deleting"] * 3, []]
+
+
+def test_nothing_is_released_while_a_create_without_an_answer_may_still_make_a_server(lab):
+    record = lab.deploy()
+    for node in record.nodes:
+        lab.provider.forget(node.name)
+    lab.store.write(nodes=[replace(node, id="", requested=lab.clock.now()) for node in record.nodes])
+    began, release, released = lab.clock.monotonic(), lab.provider.release, []
+    lab.provider.release = lambda infrastructure: (released.append(lab.clock.monotonic()), release(infrastructure))[1]
+    lab.engine().delete("demo")
+    assert min(released) - began >= lab.settings.absence_grace
+
+
 def test_delete_notices_that_it_has_no_way_into_the_cloud_before_it_changes_anything(lab):
     before = lab.deploy()
 
@@ -396,6 +421,4 @@ def test_the_cluster_of_an_infrastructure_has_its_running_nodes_front_end_first(
 
 
 def _with_state(record, state):
-    from dataclasses import replace
-
     return replace(record, state=state)

@@ -161,6 +161,15 @@ def test_what_cannot_be_removed_is_a_line_with_the_reason(neutron, build, cleane
     assert cleaner.clean(LAB.infrastructure) == ()
 
 
+def test_addresses_and_routers_go_before_the_servers_and_the_rest_stays_for_them(neutron, build, cleaner):
+    build()
+    neutron.add("floatingips", description=described(Mark(LAB.infrastructure, "address")))
+    cleaner.close(LAB.infrastructure)
+    feet_and_ways_out = {"routers": 0, "ports": 0, "floatingips": 0}
+    assert neutron.numbers() == WHOLE | feet_and_ways_out
+    assert cleaner.clean(LAB.infrastructure) == ()
+
+
 def test_where_addresses_come_from_is_found_again_by_a_new_process(neutron, build, api):
     build()
     assert floating_network(api, "0a1b2c3d") == neutron.external["id"]
