@@ -44,7 +44,6 @@ Index(
     infrastructures.c.name,
     unique=True,
     sqlite_where=text("state != 'deleted'"),
-    postgresql_where=text("state != 'deleted'"),
 )
 
 nodes = Table(

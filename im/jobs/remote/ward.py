@@ -59,11 +59,13 @@ def sweep(job: str, grace: float) -> int:
     It takes two looks without a find to be done: a process that is in the middle of an ``exec`` shows no environment.
     """
     seen: set[int] = set()
-    clean = 0
+    clean = False
     start = time.monotonic()
-    while clean < 2 and time.monotonic() < start + grace + 10:
+    while time.monotonic() < start + grace + 10:
         left = marked(job)
-        clean = 0 if left else clean + 1
+        if clean and not left:
+            break
+        clean = not left
         wanted = signal.SIGTERM if time.monotonic() < start + grace else signal.SIGKILL
         for process in left if wanted == signal.SIGKILL else left - seen:
             with contextlib.suppress(OSError):  # it has ended

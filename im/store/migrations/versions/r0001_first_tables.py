@@ -35,7 +35,6 @@ def infrastructures() -> None:
         ["name"],
         unique=True,
         sqlite_where=sa.text("state != 'deleted'"),
-        postgresql_where=sa.text("state != 'deleted'"),
     )
 
 
