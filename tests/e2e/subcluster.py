@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,3 +129,30 @@ class User:
                 return found[-1]
             assert time.monotonic() < limit, "no record was written"
             time.sleep(0.3)
+
+
+SECRET = "only-ann-knows-this"
+ACCOUNT = base64.b64encode(f"ann:{SECRET}".encode()).decode()
+ACCOUNTS = json.dumps({"auths": {"frontend:5000": {"auth": ACCOUNT}}})
+"""What ``docker login`` leaves."""
+GUARDED = f"""\
+python3 -c 'import crypt; print("ann:" + crypt.crypt("{SECRET}", crypt.mksalt(crypt.METHOD_BLOWFISH)))' > /srv/accounts
+sed '$a auth: {{htpasswd: {{realm: lab, path: /srv/accounts}}}}' /etc/docker/registry/config.yml > /srv/guarded.yml
+"""
+SERVE = """\
+pkill -x docker-registry
+while pgrep -x docker-registry > /dev/null; do sleep 0.1; done
+setsid docker-registry serve @ > /dev/null 2>&1 < /dev/null &
+until python3 -c 'import socket; socket.create_connection(("frontend", 5000))' 2>&-; do sleep 0.1; done
+"""
+
+
+@contextmanager
+def guarded_registry(cluster: SubCluster) -> Iterator[None]:
+    """Let the sub-cluster's registry ask for an account, whose secret and form are in ``/srv/secret``."""
+    told = f"printf '%s\\n' {SECRET} {ACCOUNT} > /srv/secret\n{GUARDED}{SERVE}"
+    cluster.on("frontend", told.replace("@", "/srv/guarded.yml"))
+    try:
+        yield
+    finally:
+        cluster.on("frontend", SERVE.replace("@", "/etc/docker/registry/config.yml"))

@@ -1,8 +1,7 @@
-"""Every container engine that keeps images per node, on real nodes: MPI jobs, shells, images; nothing left behind."""
+"""Every container engine but udocker, on real nodes: MPI jobs, shells, images; nothing left behind."""
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import signal
@@ -11,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from subcluster import mpi_archive
+from subcluster import ACCOUNTS, guarded_registry, mpi_archive
 
 from im.data_files import data_folder
 
@@ -21,7 +20,7 @@ ENGINES = ("docker", "podman", "lxc")
 REMOVED = {
     "docker": "docker rmi --force {}:latest",
     "podman": "podman rmi --force {}:latest",
-    "lxc": "sudo rm -rf /var/lib/im/lxc/{}",
+    "lxc": "sudo rm -rf /home/.im/lxc/{}",
 }
 """Removes an image from a node behind our back."""
 HELD = {
@@ -81,7 +80,8 @@ def test_an_image_that_a_node_has_lost_is_named_with_the_node_and_comes_back(eng
     engine_cluster.on("worker-1", REMOVED[engine].format(container), user=engine_cluster.cluster.user)
     code, _, errors = client("mpi", "run", engine_cluster.name, *options, "--", "true")
     assert code == 125
-    assert f"error job: node worker-1: the image {mpi_image} is not there any more" in errors
+    node = "frontend" if engine == "lxc" else "worker-1"  # all nodes share LXC's
+    assert f"error job: node {node}: the image {mpi_image} is not there any more" in errors
     code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "mpi_hello")
     assert (code, output.count("right")) == (0, 4), errors
 
@@ -194,19 +194,6 @@ def test_a_changed_file_builds_the_image_anew_while_somebody_watches(engine_clus
         assert (code, output) == (0, f"{word}\n"), errors
 
 
-SECRET = "only-ann-knows-this"
-GUARDED = f"""\
-python3 -c 'import crypt; print("ann:" + crypt.crypt("{SECRET}", crypt.mksalt(crypt.METHOD_BLOWFISH)))' > /srv/accounts
-sed '$a auth: {{htpasswd: {{realm: lab, path: /srv/accounts}}}}' /etc/docker/registry/config.yml > /srv/guarded.yml
-"""
-SERVE = """\
-pkill -x docker-registry
-while pgrep -x docker-registry > /dev/null; do sleep 0.1; done
-setsid docker-registry serve @ > /dev/null 2>&1 < /dev/null &
-until python3 -c 'import socket; socket.create_connection(("frontend", 5000))' 2>&-; do sleep 0.1; done
-"""
-
-
 @pytest.fixture
 def guarded(engine_cluster, client, mpi_image, tmp_path, monkeypatch):
     """An image in a registry that asks for an account, and what gives this machine the account."""
@@ -214,17 +201,9 @@ def guarded(engine_cluster, client, mpi_image, tmp_path, monkeypatch):
     words = ("image", "build", engine_cluster.name, tmp_path, "--tag", "guarded", "--base", mpi_image)
     code, reference, errors = client(*words)
     assert code == 0, errors
-    account = base64.b64encode(f"ann:{SECRET}".encode()).decode()
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
-    engine_cluster.on(
-        "frontend",
-        f"printf '%s\\n' {SECRET} {account} > /srv/secret\n{GUARDED}{SERVE}".replace("@", "/srv/guarded.yml"),
-    )
-    yield (
-        reference.strip(),
-        lambda: (tmp_path / "auth.json").write_text(json.dumps({"auths": {"frontend:5000": {"auth": account}}})),
-    )
-    engine_cluster.on("frontend", SERVE.replace("@", "/etc/docker/registry/config.yml"))
+    with guarded_registry(engine_cluster):
+        yield reference.strip(), lambda: (tmp_path / "auth.json").write_text(ACCOUNTS)
 
 
 LOOK = """\

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -81,8 +82,16 @@ def test_an_engine_with_images_per_node_keeps_the_archive_for_the_next_node(home
     assert (home / ".im/images/a.tar").exists()
 
 
-def test_without_steps_the_archive_is_brought_and_nothing_is_ready_yet(home):
+def test_an_engine_with_images_per_node_works_on_the_nodes_own_disk_and_leaves_nothing_there(home):
+    run(home, request("test -O $TMPDIR && echo $TMPDIR > ~/place", keep=True))
+    place = Path((home / "place").read_text().strip())
+    assert place.parent == prepare.NODE
+    assert not place.exists()
+
+
+def test_where_no_facts_are_to_be_known_the_archive_is_brought_and_nothing_is_ready_yet(home):
     wanted = request(archive=".im/images/a.tar", size=5)
+    del wanted["facts"]
     assert run(home, wanted, b"12345") == (0, {})
     assert run(home, wanted) == (0, {})
     assert sorted(path.name for path in (home / ".im/images").iterdir()) == ["a.tar", "im-1.lock"]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _FILES = ("/etc/passwd", "/etc/group", "/etc/hosts")
 _SHARED = ("/tmp", "/dev/shm")  # noqa: S108
 _FLAGS = '--rm --pull=never --entrypoint= --label "im.job=$IM_JOB"'
+_UNNAME = 'case $1 in sha256:*) ;; *) exec {} rmi "$1" ;; esac'
+"""Takes away a name that an image has besides ours. An archive may have none: then its id would be the whole image."""
 IN_SLURM = r"s@^([0-9]+:([^:]*,)?memory(,[^:]*)?|0:):(.*/job_[0-9]+/step_[^/]+(/user)?)(/.*)?$@--cgroup-parent=\4@p"
 """For sed: of our control groups, the one in which Slurm counts and limits our step."""
 _SPACES = "--network=host --ipc=host --pid=host --uts=host --security-opt seccomp=unconfined"
@@ -33,7 +35,7 @@ class Docker:
     """What the daemon starts for a job of Slurm has the limits of the job, and is counted and ended with it."""
 
     def prepare(self, image: Image, archive: str, mode: str) -> Steps:  # noqa: ARG002
-        """Load, import or pull, and give the image our name."""
+        """Load, import or pull, and give the image our name alone: what has no other goes with it."""
         engine = tuple(self.client.split())
         name = f"{image.container}:latest"
         if image.kind == "rootfs":
@@ -41,8 +43,10 @@ class Docker:
         if image.kind == "registry":
             scheme, _, reference = image.reference.rpartition("://")
             options = self.without_tls if scheme == "http" else ()
-            return (*engine, "pull", *options, reference), (*engine, "tag", reference, name)
-        return (*engine, "load", "--quiet", "-i", archive), (*engine, "tag", LOADED, name)
+            first, given = (*engine, "pull", *options, reference), reference
+        else:
+            first, given = (*engine, "load", "--quiet", "-i", archive), LOADED
+        return first, (*engine, "tag", given, name), ("sh", "-c", _UNNAME.format(self.client), "unname", given)
 
     def discard(self, image: Image) -> Steps:
         """Remove the image."""

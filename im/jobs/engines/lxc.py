@@ -11,7 +11,9 @@ from im.jobs.remote import source
 if TYPE_CHECKING:
     from im.jobs.images import Image
 
-STORE = "/var/lib/im/lxc"
+STORE = "/home/.im/lxc"
+"""Root's, in the folder that all nodes share: a tree is unpacked once."""
+_RUN = "/var/lib/im/lxc/run"
 _SHARED = ("/tmp", "/dev/shm")  # noqa: S108
 _FILES = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/resolv.conf")
 _PULL = """\
@@ -24,7 +26,7 @@ class Lxc:
     """Runs each process in a container of its own that shares addresses, process ids and memory with its node."""
 
     name = "lxc"
-    per_node = True
+    per_node = False
     read_only_mounts = True
 
     def prepare(self, image: Image, archive: str, mode: str) -> Steps:  # noqa: ARG002
@@ -51,14 +53,15 @@ class Lxc:
             *(_entry(at, at, "ro") for at in _FILES),
             *(_entry(each.source, each.target, "ro" if each.read_only else "rw") for each in inside.mounts),
         ]
-        settings = shlex.join(word for entry in entries for word in ("-s", f"lxc.mount.entry={entry}"))
+        settings = " ".join(f"-s {entry}" for entry in entries)
         user = shlex.quote(inside.user)
         line = (
             f"user={user}; case $user in '') user=$(id -u) ;; *[!0-9]*) user=$(id -u \"$user\") || exit ;; esac\n"
             f"names=$(env | sed -nE 's/^(({PASSED})[A-Za-z0-9_]*|HOME|USER|TERM)=.*/-s lxc.environment=\\1/p')\n"
             'for name in $IM_JOB_ENV; do [ "$name" = -e ] || names="$names -s lxc.environment=$name"; done\n'
             f"place={STORE}/$1 folder=$2; shift 2\n"
-            f'exec sudo -E lxc-execute -n "im-$IM_JOB-$$" -P {STORE}/run -f "$place/config" {settings} $names'
+            'kind() { if [ -d "$1" ]; then echo dir; else echo file; fi; }\n'
+            f'exec sudo -E lxc-execute -n "im-$IM_JOB-$$" -P {_RUN} -f "$place/config" {settings} $names'
             ' -s "lxc.init.uid=$user" -s "lxc.init.gid=$user" -s "lxc.init.cwd=$folder" -- "$@"'
         )
         return "sh", "-c", line, "rank", inside.container, inside.folder
@@ -69,11 +72,13 @@ class Lxc:
 
 
 def _entry(source_path: str, target: str, access: str = "rw") -> str:
-    r"""Return an entry of a mount table; the kernel's own escape stands for blanks.
+    r"""Return an entry of a mount table for the shell, which knows what the node has there.
 
-    >>> _entry("/a b", "/data", "ro")
-    '/a\\040b data none rbind,ro,create=dir 0 0'
+    The kernel's own escape stands for blanks.
+
+    >>> print(_entry("/a b", "/data", "ro"))
+    'lxc.mount.entry=/a\040b data none rbind,ro,create='"$(kind '/a b')"' 0 0'
     """
-    kind = "file" if source_path.startswith("/etc/") else "dir"
     paths = [path.replace(" ", "\\040") for path in (source_path, target.lstrip("/"))]
-    return f"{paths[0]} {paths[1]} none rbind,{access},create={kind} 0 0"
+    entry = shlex.quote(f"lxc.mount.entry={paths[0]} {paths[1]} none rbind,{access},create=")
+    return f"{entry}\"$(kind {shlex.quote(source_path)})\"' 0 0'"

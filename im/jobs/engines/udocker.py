@@ -23,17 +23,17 @@ class Udocker:
     read_only_mounts = False
 
     def prepare(self, image: Image, archive: str, mode: str) -> Steps:
-        """Import a tree straight into a container; images go through udocker's layers."""
+        """Import a tree straight into a container; images go through udocker's layers, which do not stay."""
         name = f"--name={image.container}"
         setup = () if mode in {"", _FIRST_MODE} else (("udocker", "setup", f"--execmode={mode}", image.container),)
         if image.kind == "rootfs":
             return ("udocker", "import", "--tocontainer", name, archive), *setup
         if image.kind == "registry":
             options, repository = udocker_reference(image.reference)
-            pull = ("udocker", "pull", *options, repository)
-            return pull, ("udocker", "create", name, repository), *setup
-        load = ("udocker", "load", "-i", archive, f"im/{image.container}")
-        return load, ("udocker", "create", name, LOADED), ("udocker", "rmi", LOADED), *setup
+            first, given = ("udocker", "pull", *options, repository), repository
+        else:
+            first, given = ("udocker", "load", "-i", archive, f"im/{image.container}"), LOADED
+        return first, ("udocker", "create", name, given), ("udocker", "rmi", given), *setup
 
     def discard(self, image: Image) -> Steps:
         """Remove the container."""

@@ -4,7 +4,7 @@
 (a file below the home, or ""; its ``size`` bytes come on stdin unless it is there), ``keep`` (the archive stays),
 ``account`` (a registry whose account, ``user:password`` in base64, comes on stdin instead of an archive; or ""),
 ``steps`` and ``discard`` (command lines), ``look`` (a command line that tells about the image in lines of "KEY VALUE",
-or nothing), ``facts`` (what the record shall hold besides). Without ``steps`` only the archive is received.
+or nothing), ``facts`` (what the record shall hold besides). Without ``facts`` only the archive is received.
 Prints the record as one JSON object, exit code 0; or an object with ``error``, exit code 1.
 """
 
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 LOADED = "{loaded}"
+NODE = Path("/var/tmp")  # noqa: S108
+"""The node's own disk: what each node fetches for itself need not go through the shared home meanwhile."""
 
 
 class Failed(Exception):
@@ -105,7 +107,7 @@ def prepare(request: dict[str, Any]) -> None:
     """Receive the archive, perform the steps, and write the record: the last thing of all."""
     record = Path.home() / request["record"]
     archive = Path.home() / request["archive"] if request["archive"] else None
-    scratch = record.with_suffix(".tmp")
+    scratch = NODE / f"{record.stem}-{os.getuid()}" if request["keep"] else record.with_suffix(".tmp")
     discard(request["discard"])
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(mode=0o700)
@@ -134,11 +136,11 @@ def main(text: str) -> int:
     with record.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            if not request["steps"]:
+            if "facts" not in request:
                 receive(Path.home() / request["archive"], request["size"])
             elif not record.exists():
                 prepare(request)
-            print(record.read_text() if request["steps"] else "{}")  # noqa: T201
+            print(record.read_text() if "facts" in request else "{}")  # noqa: T201
         except (Failed, OSError) as error:
             print(json.dumps({"error": str(error)}))  # noqa: T201
             return 1

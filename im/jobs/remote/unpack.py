@@ -105,7 +105,6 @@ def main(path: Path, place: Path) -> int:
     shutil.rmtree(place, ignore_errors=True)
     root = place / "rootfs"
     root.mkdir(parents=True)
-    (place.parent / "run").mkdir(exist_ok=True)
     variables: list[str] = []
     with tarfile.open(path) as archive:
         names = {name.removeprefix("./"): name for name in archive.getnames()}

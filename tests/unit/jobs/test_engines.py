@@ -53,9 +53,10 @@ def test_a_container_of_docker_starts_in_the_control_group_of_its_step_of_slurm(
 
 
 def test_udocker_pulls_from_a_registry_and_keeps_its_own_mode_if_none_was_probed():
-    pull, create = UDOCKER.prepare(image("registry", "lab/mpi:1"), "", "")
+    pull, create, remove = UDOCKER.prepare(image("registry", "lab/mpi:1"), "", "")
     assert pull == ("udocker", "pull", "lab/mpi:1")
     assert create[-1] == "lab/mpi:1"
+    assert remove == ("udocker", "rmi", "lab/mpi:1")
 
 
 @pytest.mark.parametrize(
@@ -143,18 +144,28 @@ def test_a_rank_in_docker_shares_the_namespaces_of_its_node_and_is_not_root():
 
 def test_lxc_unpacks_an_image_and_names_containers_after_the_job():
     (step,) = LXC.prepare(image("oci"), "/a.tar", "")
-    assert step[-2:] == ("/a.tar", "/var/lib/im/lxc/im-abababababababab")
+    assert step[-2:] == ("/a.tar", "/home/.im/lxc/im-abababababababab")
     assert 'lxc-execute -n "im-$IM_JOB-$$"' in LXC.run(INSIDE)[2]
     assert LXC.clean("j1")[2].endswith("lxc.*.im-j1-*")
 
 
 def test_lxc_pulls_without_telling_anybody_an_account():
     (step,) = LXC.prepare(image("registry", "http://r:5000/lab/mpi"), "", "")
-    assert step[-3:] == ("r:5000/lab/mpi", "--src-tls-verify=false", "/var/lib/im/lxc/im-abababababababab")
+    assert step[-3:] == ("r:5000/lab/mpi", "--src-tls-verify=false", "/home/.im/lxc/im-abababababababab")
 
 
-def test_lxc_writes_blanks_in_paths_as_its_mount_table_wants_them():
-    assert "'lxc.mount.entry=/a\\040b data none rbind,rw,create=dir 0 0'" in LXC.run(INSIDE)[2]
+def test_lxc_mounts_folders_and_files_as_what_the_node_has_with_blanks_as_its_table_wants_them(tmp_path):
+    (tmp_path / "sudo").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    (tmp_path / "sudo").chmod(0o755)
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "file").touch()
+    mounts = (Mount(str(tmp_path / "a b"), "/data"), Mount(str(tmp_path / "file"), "/in", read_only=True))
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    line = [*LXC.run(replace(INSIDE, mounts=mounts)), "true"]
+    words = subprocess.run(line, env=path, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert f"lxc.mount.entry={tmp_path}/a\\040b data none rbind,rw,create=dir 0 0" in words
+    assert f"lxc.mount.entry={tmp_path}/file in none rbind,ro,create=file 0 0" in words
+    assert "lxc.mount.entry=/etc/hosts etc/hosts none rbind,ro,create=file 0 0" in words
 
 
 def test_another_user_may_be_asked_for():
@@ -171,9 +182,20 @@ def test_podman_takes_the_words_of_docker_but_needs_no_root():
 
 
 def test_podman_is_told_of_a_registry_without_tls():
-    pull, _ = PODMAN.prepare(image("registry", "http://r:5000/lab/mpi"), "", "")
+    pull, _, _ = PODMAN.prepare(image("registry", "http://r:5000/lab/mpi"), "", "")
     assert pull == ("podman", "pull", "--tls-verify=false", "r:5000/lab/mpi")
     assert PODMAN.prepare(image("registry", "r:5000/lab/mpi"), "", "")[0] == ("podman", "pull", "r:5000/lab/mpi")
+
+
+@pytest.mark.parametrize(("loaded", "removed"), [("lab/mpi:1", "rmi lab/mpi:1\n"), ("sha256:abab", "")])
+def test_an_image_keeps_no_name_but_ours_so_that_it_goes_with_it(tmp_path, loaded, removed):
+    podman = tmp_path / "podman"
+    podman.write_text('#!/bin/sh\necho "$@"\n')
+    podman.chmod(0o755)
+    *_, unname = PODMAN.prepare(image("docker"), "/a.tar", "")
+    line = [word.replace(LOADED, loaded) for word in unname]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    assert subprocess.run(line, env=path, capture_output=True, text=True, check=True).stdout == removed
 
 
 def test_a_mount_may_be_protected_where_the_engine_can():
