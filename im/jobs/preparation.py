@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 AT_ONCE = 16
 """Nodes that fetch an image from the shared home or the registry at the same time."""
 
+BATCH = "batch"
+"""Stands for the engines of batch jobs that take an image from its archive: Podman and Docker."""
+
 _CHUNK = 1 << 20
 
 
@@ -61,9 +64,28 @@ def bring(cluster: Cluster, image: Image, *, emit: Emit) -> None:
     Raises :class:`im.errors.JobError`.
     """
     if image.archive:
-        path, size = archive_path(image), image.archive.stat().st_size
-        wanted = {"record": f"{path}.json", "archive": path, "size": size, "steps": ()}
+        wanted = _archive_request(image, image.digest)
         _prepare(cluster, cluster.front_end, wanted, image, _teller(cluster, image, emit))
+
+
+def keep(cluster: Cluster, image: Image, *, emit: Emit) -> None:
+    """Have the image's archive in the shared home for jobs of the batch system, unless it is there.
+
+    What a registry holds, ``im-batch`` fetches on the front-end. Raises :class:`im.errors.JobError`.
+    """
+    bring(cluster, image, emit=emit)
+    name = f"{image.container}-{BATCH}"
+    steps = () if image.archive else (("im-batch", "pull", "--engine=podman", image.reference),)
+    wanted = {
+        **_archive_request(image, name),
+        "keep": True,
+        "steps": steps,
+        "discard": (),
+        "account": _registry(image),
+        "look": (),
+        "facts": _facts(image, BATCH),
+    }
+    _prepare(cluster, cluster.front_end, wanted, image, _teller(cluster, image, emit))
 
 
 def _teller(cluster: Cluster, image: Image, emit: Emit) -> Teller:
@@ -107,23 +129,28 @@ def record_name(engine: ContainerEngine, image: Image, node: Node) -> str:
 def request(facts: ClusterFacts, engine: ContainerEngine, image: Image, place: str, record: str) -> dict[str, object]:
     """Return what :mod:`im.jobs.remote.prepare` is asked for; paths are relative to the home."""
     return {
-        "record": f".im/images/{record}.json",
-        "archive": archive_path(image),
-        "size": image.archive.stat().st_size if image.archive else 0,
+        **_archive_request(image, record),
         "keep": engine.per_node,
         "steps": steps(facts, engine, image),
         "discard": engine.discard(image),
-        "account": registry_of(image.reference) if image.kind == "registry" else "",
+        "account": _registry(image),
         "look": look(facts, engine, image),
-        "facts": {
-            "image": image.reference,
-            "digest": image.digest,
-            "engine": engine.name,
-            "container": image.container,
-            "kind": image.kind,
-            "node": place if engine.per_node else "",
-        },
+        "facts": {**_facts(image, engine.name), "node": place if engine.per_node else ""},
     }
+
+
+def _archive_request(image: Image, record: str) -> dict[str, object]:
+    size = image.archive.stat().st_size if image.archive else 0
+    return {"record": f".im/images/{record}.json", "archive": archive_path(image), "size": size}
+
+
+def _registry(image: Image) -> str:
+    return registry_of(image.reference) if image.kind == "registry" else ""
+
+
+def _facts(image: Image, engine: str) -> dict[str, object]:
+    known = {"image": image.reference, "digest": image.digest, "container": image.container, "kind": image.kind}
+    return {**known, "engine": engine}
 
 
 def archive_path(image: Image) -> str:

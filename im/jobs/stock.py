@@ -12,7 +12,7 @@ from im.jobs.choice import library
 from im.jobs.engines import ENGINES, choose
 from im.jobs.facts import survey
 from im.jobs.images import Image, recognise
-from im.jobs.preparation import AT_ONCE, ensure, known_mpi, names
+from im.jobs.preparation import AT_ONCE, BATCH, ensure, known_mpi, names
 from im.ssh.connection import run
 
 if TYPE_CHECKING:
@@ -90,19 +90,19 @@ def one(stock: Iterable[Stocked], reference: str) -> tuple[Stocked, ...]:
 
 def remove(cluster: Cluster, reference: str, engine: str = "") -> tuple[Stocked, ...]:
     """Remove an image from all nodes. Raises :class:`im.errors.UnknownName`, :class:`im.errors.JobError`."""
-    facts = survey(cluster)
-    gone = tuple(s for s in one(stocked(facts), reference) if engine in {"", s.engine})
+    stock = stocked(survey(cluster))
+    gone = tuple(s for s in one(stock, reference) if engine in {"", s.engine})
+    needed = {s.digest for s in stock if s not in gone}
     for entry in gone:
+        if entry.engine == BATCH:
+            _run_all(cluster, cluster.front_end.name, [("im-batch", "rmi", "--engine=podman", entry.container)], [])
+            continue
         image = Image(entry.reference, "rootfs", entry.digest)
         machine = ENGINES[entry.engine]
         there = tuple(node.name for node in cluster.nodes if node.name in entry.nodes)
+        archives = () if entry.digest in needed else (f".im/images/{entry.digest}.tar",)
         for place, record in names(cluster, machine, image, there).items():
-            _run_all(
-                cluster,
-                place,
-                [*machine.discard(image)],
-                [f".im/images/{record}.json", f".im/images/{image.digest}.tar"],
-            )
+            _run_all(cluster, place, machine.discard(image), [f".im/images/{record}.json", *archives])
     return gone
 
 

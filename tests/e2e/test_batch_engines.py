@@ -7,7 +7,7 @@ import re
 import time
 
 import pytest
-from subcluster import User
+from subcluster import ACCOUNTS, User, guarded_registry
 
 from im.api import LocalManager
 
@@ -238,6 +238,63 @@ def test_roots_program_serves_jobs_only_and_opens_files_as_their_user_only(ben):
     script = "sudo -n /usr/local/lib/im/im-batch-keeper < order"
     code, _, errors = ben.do(f"cat > order <<'X'\n{json.dumps(forged)}\nX\nsrun sh -c '{script}'; rm order")
     assert "/home/ann must not be mounted" in errors
+
+
+PRIVATE = "http://frontend:5000/lab/private:1"
+COPIES = """\
+docker images --quiet --no-trunc
+driver=$(sed -n 's/^driver = "\\(.*\\)"/\\1/p' /etc/im/podman-storage.conf)
+for store in $(ls -d /tmp/im-batch-podman/images-3001 /var/*/im-batch-podman/images-3001); do
+  su - ann -c "/usr/bin/podman --root $store/store --runroot $store/run --storage-driver $driver images --quiet"
+done
+"""
+"""Tells Docker's images on a node, and Ann's of Podman."""
+
+
+@pytest.fixture
+def private(full_batch_cluster):
+    """The name of an image in a registry that asks for an account."""
+    push = "docker import /srv/mpi.tar frontend:5000/lab/private:1 && docker push --quiet frontend:5000/lab/private:1"
+    full_batch_cluster.on("frontend", push)
+    with guarded_registry(full_batch_cluster):
+        yield PRIVATE
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_private_image_is_had_by_who_has_an_account_and_goes_when_it_is_removed(ann, ben, worker, private, engine):
+    run = f"im-batch run --engine {engine} {private} echo in"
+    code, _, errors = ben.do(run)
+    assert (code, "cannot be fetched" in errors) == (125, True), errors
+    log_in = "skopeo login --tls-verify=false --authfile .docker/config.json --username ann --password-stdin"
+    assert ann.do(f"mkdir -p .docker; head -n 1 /srv/secret | {log_in} frontend:5000")[0] == 0
+    assert ann.do(run) == (0, "in\n", "")
+    assert private in ann.do("im-batch images")[1]
+    before = worker(COPIES).split()
+    assert ann.do(f"im-batch rmi {private}") == (0, f"{private}\n", "")
+    assert private not in ann.do("im-batch images")[1]
+    assert ann.do(f"im-batch run --engine {engine} $I true")[0] == 0
+    after = worker(COPIES).split()
+    assert engine == "udocker" or len(after) < len(before)
+
+
+def test_the_client_lends_its_account_for_batch_jobs_and_removes_their_images(
+    full_batch_cluster, private, tmp_path, monkeypatch
+):
+    def client(*words):
+        process = full_batch_cluster.client(*words)
+        return (process.communicate(timeout=120)[0], process.returncode)
+
+    (tmp_path / "auth.json").write_text(ACCOUNTS)
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    name, user = full_batch_cluster.name, full_batch_cluster.cluster.user
+    for engine in ENGINES:
+        assert client("batch", "run", name, "--engine", engine, private, "echo", "in") == ("in\n", 0)
+    known = json.loads(client("image", "list", name, "--json")[0])
+    assert [each["engine"] for each in known if each["reference"] == private] == ["batch", "udocker"]
+    assert full_batch_cluster.on("frontend", f"grep -rlsf /srv/secret /home/{user}/.docker /home/{user}/.im /tmp") == ""
+    assert client("image", "rm", name, private)[1] == 0
+    assert private not in client("image", "list", name)[0]
+    assert full_batch_cluster.on("frontend", f"ls /home/{user}/.im/images/{known[0]['digest']}.tar") == ""
 
 
 def test_slurms_database_keeps_what_a_container_used_for_its_user_only(ann, ben):

@@ -11,7 +11,7 @@ from im.jobs.batch.request import PROGRAM, Container, submission
 from im.jobs.engines import choose
 from im.jobs.facts import survey
 from im.jobs.images import recognise
-from im.jobs.preparation import bring, ensure
+from im.jobs.preparation import ensure, keep
 from im.ssh import connection
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ def submit(cluster: Cluster, container: Container, *, emit: Emit) -> str:
     """Make the image ready, submit, and return the container's id. Raises ``JobError``, ``InputError``."""
     image = recognise(container.image)
     facts = survey(cluster)
+    if not facts.slurm:
+        raise failure(cluster, NOT_FOUND, "")
     engine = choose(container.engine, facts.engines)
     if engine.per_node:
-        bring(cluster, image, emit=emit)
+        keep(cluster, image, emit=emit)
     else:
         ensure(cluster, facts, engine, image, nodes=(), emit=emit)
     words = submission(container, image.container)

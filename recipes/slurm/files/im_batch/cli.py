@@ -15,6 +15,7 @@ from im_batch.faults import BatchError
 from im_batch.mounts import Mount, check, parse
 
 OUR_FAULT = 125
+ENGINES = ("udocker", "podman", "docker")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,11 +37,18 @@ def parser() -> argparse.ArgumentParser:
     remove = commands.add_parser("rm", help="forget containers")
     remove.add_argument("container", nargs="+")
     remove.add_argument("-f", "--force", action="store_true", help="end them first")
+    pull = commands.add_parser("pull", help="make an image ready before a container needs it")
+    pull.add_argument("--engine", choices=ENGINES, default="udocker")
+    pull.add_argument("image")
+    rmi = commands.add_parser("rmi", help="remove images")
+    rmi.add_argument("--engine", choices=ENGINES, default="", help="only this one's; Podman and Docker share theirs")
+    rmi.add_argument("image", nargs="+")
     ps = commands.add_parser("ps", help="your containers")
     ps.add_argument("-a", "--all", action="store_true", help="those that have ended as well")
     acct = commands.add_parser("acct", help="what your jobs used")
     acct.add_argument("container", nargs="*")
-    for each in (ps, acct, commands.add_parser("info", help="what there is to run on")):
+    listed = {"images": "your images", "info": "what there is to run on"}
+    for each in (ps, acct, *(commands.add_parser(name, help=text) for name, text in listed.items())):
         each.add_argument("--json", action="store_true")
     return top
 
@@ -54,7 +62,7 @@ def _container_options(each: argparse.ArgumentParser) -> None:
     each.add_argument("--cpus", type=int, default=1)
     each.add_argument("-m", "--memory", default="", help="as 512m or 2g; more is not to be had")
     each.add_argument("--time", default="", help="limit: minutes, or days-hours:minutes:seconds")
-    each.add_argument("--engine", choices=("udocker", "podman", "docker"), default="udocker")
+    each.add_argument("--engine", choices=ENGINES, default="udocker")
     each.add_argument("--prepared", default="", help=argparse.SUPPRESS)
     each.add_argument("image")
     each.add_argument("command", nargs=argparse.REMAINDER)
@@ -97,6 +105,12 @@ def _internal(words: list[str]) -> int:
 def _obey(wanted: argparse.Namespace) -> int:
     if wanted.verb in {"run", "submit"}:
         return _run(wanted)
+    if wanted.verb == "pull":
+        print(_ready(wanted.engine, wanted.image))  # noqa: T201
+        return 0
+    if wanted.verb == "rmi":
+        _remove(wanted.image, wanted.engine)
+        return 0
     if wanted.verb in {"attach", "logs"}:
         container = verbs.find(wanted.container)
         code = verbs.follow(container, wait=wanted.verb == "attach" or wanted.follow)
@@ -114,9 +128,22 @@ def _obey(wanted: argparse.Namespace) -> int:
     return 0
 
 
-def _run(wanted: argparse.Namespace) -> int:
+def _ready(engine: str, image: str) -> str:
     from im_batch import images
 
+    return (images.prepared if engine == "udocker" else images.keep)(image)
+
+
+def _remove(names: list[str], engine: str) -> None:
+    from im_batch import images
+
+    used = {str(each.wanted["container"]) for each in verbs.mine() if verbs.ended(each) is None}
+    for name in names:
+        images.remove(name, used, engine)
+        print(name)  # noqa: T201
+
+
+def _run(wanted: argparse.Namespace) -> int:
     request = verbs.Wanted(
         image=wanted.image,
         container="",
@@ -131,8 +158,7 @@ def _run(wanted: argparse.Namespace) -> int:
         memory=memory(wanted.memory),
         time=wanted.time,
     )
-    make = images.prepared if wanted.engine == "udocker" else images.keep
-    container = wanted.prepared or make(wanted.image)
+    container = wanted.prepared or _ready(wanted.engine, wanted.image)
     identifier = verbs.submit(verbs.Wanted(**{**request.__dict__, "container": container}))
     if wanted.verb == "submit" or wanted.detach:
         print(identifier)  # noqa: T201
@@ -175,7 +201,7 @@ def memory(text: str) -> str:
     ('512M', '2G', '')
     """
     found = re.fullmatch(r"(\d+)([kKmMgGtT]?)[bB]?", text)
-    if text and not found:
+    if text and (not found or not int(found[1])):  # none at all means all that there is to Slurm
         raise BatchError(f"{text!r} is no size", "as 512m or 2g")
     if not found:
         return ""
@@ -186,6 +212,10 @@ def memory(text: str) -> str:
 def _rows(wanted: argparse.Namespace) -> list[dict[str, object]]:
     from im_batch import records
 
+    if wanted.verb == "images":
+        from im_batch import images
+
+        return [dict(each) for each in images.listing()]
     if wanted.verb == "ps":
         return verbs.listing(everything=wanted.all)
     if wanted.verb == "acct":
@@ -206,6 +236,7 @@ def information() -> list[dict[str, object]]:
 
 
 _COLUMNS = {
+    "images": ("image", "engine", "container"),
     "ps": ("id", "image", "command", "created", "status", "job", "name"),
     "acct": (
         *("job", "container", "image", "state", "code", "started", "ended", "cpu_seconds", "peak_memory"),

@@ -62,34 +62,36 @@ def _last(method: str, path: str, body: IO[bytes] | None = None) -> str:
     return last
 
 
-def image(user: int, name: str, reference: str, archive: int | None, *, whole: bool) -> str:
-    """Return the id of the user's image of that name; it is made if it is not there. Raises :class:`BatchError`."""
+def image(user: int, name: str, archive: int, *, whole: bool, kept: list[str]) -> str:
+    """Return the id of the user's image of that name; it is made if it is not there. Raises :class:`BatchError`.
+
+    Those of his images that are none of ``kept`` go.
+    """
     folder = _IMAGES / str(user)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     known = folder / name
     with images.lock(_IMAGES / "lock"):
+        for gone in set(folder.iterdir()) - {folder / each for each in kept}:
+            _forget(gone)
         with contextlib.suppress(OSError, BatchError):
             identifier = known.read_text()
             _ask("GET", f"/images/{identifier}/json")
             return identifier
-        found = _pull(reference) if archive is None else _load(archive, whole=whole)
+        with os.fdopen(archive, "rb") as file:
+            path = "/images/load?quiet=1" if whole else "/images/create?fromSrc=-"
+            found = _last("POST", path, file).rpartition(": ")[2]
         identifier = str(_ask("GET", f"/images/{urllib.parse.quote(found)}/json")["Id"])
         known.write_text(identifier)
     return identifier
 
 
-def _load(archive: int, *, whole: bool) -> str:
-    with os.fdopen(archive, "rb") as file:
-        path = "/images/load?quiet=1" if whole else "/images/create?fromSrc=-"
-        return _last("POST", path, file).rpartition(": ")[2]
-
-
-def _pull(reference: str) -> str:
-    name = reference.rpartition("://")[2]
-    tagged = "@" in name or ":" in name.rpartition("/")[2]
-    full = name if tagged else f"{name}:latest"
-    _last("POST", f"/images/create?{urllib.parse.urlencode({'fromImage': full})}")
-    return full
+def _forget(known: Path) -> None:
+    """Remove an image unless another user has it as well; Docker keeps what somebody gave a name of his own."""
+    identifier = known.read_text()
+    known.unlink()
+    if all(other.read_text() != identifier for other in _IMAGES.glob("*/im-*")):
+        with contextlib.suppress(BatchError):
+            _ask("DELETE", f"/images/{identifier}")
 
 
 def create(request: dict[str, Any]) -> str:

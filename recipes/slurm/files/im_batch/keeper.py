@@ -41,8 +41,8 @@ def main() -> int:
         raise BatchError(f"job {asker.job} is not yours")
     orders = open(0, "rb", buffering=0)  # noqa: SIM115 - a thread may still read it at our end
     wanted = read(orders.readline(_LONGEST_ORDER))
-    held, archive, whole = as_user(user, wanted)
-    image = dockerd.image(user.pw_uid, wanted["container"], wanted["image"], archive, whole=whole)
+    held, archive, answer = as_user(user, wanted)
+    image = dockerd.image(user.pw_uid, wanted["container"], archive, whole=answer["whole"], kept=answer["kept"])
     with binding.roots_places(asker.job) as folder:
         pairs = binding.bind_held(held, wanted["mounts"], folder)
         container = dockerd.create(request(asker, image, wanted, pairs))
@@ -87,10 +87,11 @@ def read(line: bytes) -> dict[str, Any]:
         raise BatchError("this is no container") from None
 
 
-def as_user(user: pwd.struct_passwd, wanted: dict[str, Any]) -> tuple[list[int], int | None, bool]:
+def as_user(user: pwd.struct_passwd, wanted: dict[str, Any]) -> tuple[list[int], int, dict[str, Any]]:
     """Let a child that has become the user open the mounts' sources and the image's archive; return descriptors.
 
-    The last value tells an image from a root file system. Raises :class:`BatchError`.
+    The last value tells an image from a root file system (``whole``), and which images he has (``kept``). Raises
+    :class:`BatchError`.
     """
     ours, theirs = socket.socketpair()
     child = os.fork()
@@ -110,19 +111,19 @@ def as_user(user: pwd.struct_passwd, wanted: dict[str, Any]) -> tuple[list[int],
     answer = json.loads(text or b'{"error": "your files cannot be read"}')
     if "error" in answer:
         raise BatchError(answer["error"], answer.get("hint", ""))
-    count = len(wanted["mounts"])
-    if len(held) != count + answer["archive"]:
+    if len(held) != len(wanted["mounts"]) + 1:
         raise BatchError("these are too many mounts")
-    return held[:count], held[count] if answer["archive"] else None, answer["whole"]
+    return held[:-1], held[-1], answer
 
 
 def _open(channel: socket.socket, wanted: dict[str, Any]) -> None:
     held = mounts.checked(wanted["mounts"])
     archive = images.kept(wanted["container"])
-    whole = archive is not None and images.is_image(archive)
-    if archive is not None:
-        held.append(os.open(archive, os.O_RDONLY | os.O_NOFOLLOW))
-    socket.send_fds(channel, [json.dumps({"archive": archive is not None, "whole": whole}).encode()], held)
+    if archive is None:
+        raise BatchError("the image was removed", f"im-batch run {wanted['image']} again")
+    held.append(os.open(archive, os.O_RDONLY | os.O_NOFOLLOW))
+    answer = {"whole": images.is_image(archive), "kept": images.all_kept()}
+    socket.send_fds(channel, [json.dumps(answer).encode()], held)
 
 
 def request(asker: Asker, image: str, wanted: dict[str, Any], pairs: list[tuple[str, str, bool]]) -> dict[str, Any]:

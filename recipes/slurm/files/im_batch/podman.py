@@ -124,14 +124,18 @@ def _prepare(wanted: dict[str, Any], store: list[str], environment: dict[str, st
             raise BatchError(f"the image cannot be prepared: {told[-1] if told else f'podman {words[0]} failed'}")
         return done.stdout.strip()
 
-    if name in ask("images", "--format={{.Repository}}:{{.Tag}}").replace("localhost/", "").split():
-        return
     archive = images.kept(wanted["container"])
     if archive is None:
-        scheme, _, reference = wanted["image"].rpartition("://")
-        ask("pull", *(("--tls-verify=false",) if scheme == "http" else ()), reference)
-        ask("tag", reference, name)
-    elif images.is_image(archive):
-        ask("tag", ask("load", "--quiet", f"--input={archive}").splitlines()[-1].split(": ")[-1], name)
+        raise BatchError("the image was removed", f"im-batch run {wanted['image']} again")
+    there = ask("images", "--format={{.Repository}}:{{.Tag}}").replace("localhost/", "").split()
+    for gone in set(there).difference(f"{each}:latest" for each in images.all_kept()):
+        ask("rmi", "--force", gone)
+    if name in there:
+        return
+    if images.is_image(archive):
+        loaded = ask("load", "--quiet", f"--input={archive}").splitlines()[-1].split(": ")[-1]
+        ask("tag", loaded, name)
+        if not loaded.startswith("sha256:"):
+            ask("untag", name, loaded)
     else:
         ask("import", str(archive), name)

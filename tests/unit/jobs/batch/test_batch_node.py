@@ -168,9 +168,10 @@ def test_sizes_are_dockers(text, size):
     assert cli.memory(text) == size
 
 
-def test_a_wrong_word_is_a_message_and_an_exit_code(capsys):
-    assert cli.main(["submit", "--memory=much", "image"]) == 125
-    assert "'much' is no size" in capsys.readouterr().err
+@pytest.mark.parametrize("size", ["much", "0m"])
+def test_a_wrong_word_is_a_message_and_an_exit_code(capsys, size):
+    assert cli.main(["submit", f"--memory={size}", "image"]) == 125
+    assert f"{size!r} is no size" in capsys.readouterr().err
 
 
 def test_only_the_program_below_a_starter_is_found(tmp_path):

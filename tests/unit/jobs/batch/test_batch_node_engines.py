@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import tarfile
 
 import pytest
-from im_batch import binding, images, keeper, mounts, places, podman
+from im_batch import binding, dockerd, images, keeper, mounts, places, podman, udocker
 from im_batch.faults import BatchError
 
 WANTED = {
@@ -109,18 +110,128 @@ def test_who_is_in_no_job_of_his_gets_no_container(control_groups, groups, user)
         keeper.own_job(groups, user, control_groups)
 
 
-def test_an_archive_is_kept_once_under_its_digest(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "home", lambda: tmp_path)
-    (tmp_path / "tools.tar").write_bytes(b"content")
-    name = images.keep(str(tmp_path / "tools.tar"))
-    assert images.keep(str(tmp_path / "tools.tar")) == name
-    assert images.kept(name).read_bytes() == b"content"
-    assert [path.suffix for path in (tmp_path / ".im/images").iterdir()] == [".tar"]
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Puts a shell script on the path; its calls are lines of the file it returns."""
+
+    def program(name, script):
+        calls = tmp_path / f"{name}.calls"
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$*" >> {calls}\n{script}\n')
+        (tmp_path / name).chmod(0o755)
+        return calls
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return program
 
 
-def test_what_a_registry_holds_is_known_by_its_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "home", lambda: tmp_path)
-    assert images.kept(images.keep("lab/tools:1")) is None
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A user's home."""
+    (tmp_path / "home").mkdir()
+    for module in (images, udocker, places):
+        monkeypatch.setattr(module, "home", lambda: tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def tools(home):
+    """An archive, kept; returns its containers' name."""
+    with tarfile.open(home / "tools.tar", "w") as archive:
+        archive.add(__file__, "usr/tool")
+    return images.keep(str(home / "tools.tar"))
+
+
+def test_an_archive_is_kept_once_under_its_digest(home, tools):
+    assert images.keep(str(home / "tools.tar")) == tools
+    assert images.kept(tools).read_bytes() == (home / "tools.tar").read_bytes()
+    assert images.listing() == [{"image": str(home / "tools.tar"), "engine": "batch", "container": tools}]
+
+
+FETCH = 'for last; do :; done; : > "${last#docker-archive:}"'
+
+
+def test_what_a_registry_holds_is_fetched_once_and_known_by_its_name(home, program):
+    calls = program("skopeo", FETCH)
+    name = images.keep("http://r:5000/lab/tools:1")
+    assert images.keep("http://r:5000/lab/tools:1") == name
+    assert images.kept(name).exists()
+    (call,) = calls.read_text().splitlines()
+    assert call.startswith("copy --quiet --src-tls-verify=false docker://r:5000/lab/tools:1 docker-archive:")
+
+
+def test_a_registry_that_refuses_is_quoted_and_nothing_is_kept(home, program):
+    program("skopeo", """echo 'time="now" level=fatal msg="r: unauthorized"' >&2; exit 1""")
+    with pytest.raises(BatchError, match=r"cannot be fetched: r: unauthorized$") as caught:
+        images.keep("lab/tools:1")
+    assert "skopeo login" in caught.value.hint
+    assert images.listing() == []
+    assert images.all_kept() == []
+
+
+def test_udocker_keeps_no_archive_of_what_it_has_from_a_registry(home, program):
+    program("skopeo", 'for last; do :; done; tar -cf "${last#docker-archive:}" -C /etc/.. etc/hostname')
+    program("udocker", f'[ "$1" != import ] || mkdir -p {home}/.udocker/containers/${{3#--name=}}')
+    name = images.prepared("lab/tools:1")
+    assert images.prepared("lab/tools:1") == name
+    assert images.all_kept() == []
+    assert images.listing() == [{"image": "lab/tools:1", "engine": "udocker", "container": name}]
+
+
+def test_a_changed_file_is_another_image_for_udocker_too(home, tools, program):
+    program("udocker", f'[ "$1" != import ] || mkdir -p {home}/.udocker/containers/${{3#--name=}}')
+    assert images.prepared(str(home / "tools.tar")) == tools
+    with tarfile.open(home / "tools.tar", "w") as archive:
+        archive.add(__file__, "usr/another")
+    assert images.prepared(str(home / "tools.tar")) != tools
+
+
+@pytest.mark.parametrize("called", ["tools.tar", "container"])
+def test_an_image_is_removed_by_its_files_name_or_its_container(tools, called):
+    images.remove(tools if called == "container" else called, set())
+    assert (images.listing(), images.all_kept()) == ([], [])
+
+
+def test_an_image_of_one_engine_may_be_removed_alone(home, tools, program):
+    program("udocker", f'[ "$1" != import ] || mkdir -p {home}/.udocker/containers/${{3#--name=}}')
+    images.prepared(str(home / "tools.tar"))
+    images.remove("tools.tar", set(), "docker")
+    assert [each["engine"] for each in images.listing()] == ["udocker"]
+    images.remove("tools.tar", set(), "udocker")
+    assert images.listing() == []
+
+
+def test_an_image_that_a_container_runs_in_is_not_removed(tools):
+    with pytest.raises(BatchError, match="is in use"):
+        images.remove("tools.tar", {tools})
+    assert images.all_kept() == [tools]
+
+
+def test_an_image_that_is_not_there_cannot_be_removed(home):
+    with pytest.raises(BatchError, match="you have no image 'x'"):
+        images.remove("x", set())
+
+
+def test_podman_drops_what_was_removed_since(tools, program, tmp_path, monkeypatch):
+    calls = program("podman", f'[ "$1" != images ] || printf "localhost/%s:latest\\n" im-{"0" * 16} {tools}')
+    monkeypatch.setattr(podman, "PROGRAM", str(tmp_path / "podman"))
+    podman._prepare({"container": tools, "image": "tools.tar"}, [], dict(os.environ))
+    assert calls.read_text().splitlines()[1:] == [f"rmi --force im-{'0' * 16}:latest"]
+    images.remove("tools.tar", set())
+    with pytest.raises(BatchError, match="was removed"):
+        podman._prepare({"container": tools, "image": "tools.tar"}, [], dict(os.environ))
+
+
+def test_docker_drops_what_was_removed_since_unless_another_user_has_it_too(tmp_path, monkeypatch):
+    for user, name, identifier in (("1", "im-a", "sha256:a"), ("1", "im-b", "sha256:b"), ("2", "im-b", "sha256:b")):
+        (tmp_path / user).mkdir(exist_ok=True)
+        (tmp_path / user / name).write_text(identifier)
+    (tmp_path / "1" / "im-c").write_text("sha256:c")
+    asked = []
+    monkeypatch.setattr(dockerd, "_IMAGES", tmp_path)
+    monkeypatch.setattr(dockerd, "_ask", lambda *words: asked.append(words))
+    assert dockerd.image(1, "im-c", -1, whole=True, kept=["im-c"]) == "sha256:c"
+    assert asked == [("DELETE", "/images/sha256:a"), ("GET", "/images/sha256:c/json")]
+    assert [path.name for path in (tmp_path / "1").iterdir()] == ["im-c"]
 
 
 def test_letting_go_of_places_never_touches_what_lies_on_them(tmp_path):
