@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 if __name__ == "__main__":
-    for name in ("topology", "control_plane", "deploy", "sweep", "mpi"):
+    for name in ("topology", "control_plane", "deploy", "sweep", "mpi", "images"):
         print(f"== {name}", flush=True)
         subprocess.run([sys.executable, HERE / f"{name}.py"], check=True)
     if words := os.environ.get("IM_BENCH_OPENSTACK", "").split():
