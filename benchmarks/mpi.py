@@ -2,12 +2,13 @@
 
 Two ranks on two nodes, two on one node (shared memory), and four on both: NetPIPE for latency and bandwidth, and
 ``allreduce.c`` of this folder. The bare runs are plain ``mpirun`` on the front-end, those in containers are the
-command line of ``im_client mpi run``; they are interleaved, and each figure is the median of the ratios of pairs. Then
+command line of ``im_client mpi run``; they are short and interleaved, and each figure is the ratio of their medians,
+with that of the fastest run of each side beside it: two cores for two nodes add to a run, and never take from it. Then
 what ``im_client mpi run`` as a whole takes for a program that does nothing, against its own command line alone. Prints
 one JSON object::
 
     python benchmarks/mpi.py                            # on a front-end that works and one worker, with every engine
-    python benchmarks/mpi.py lab 3 podman udocker       # on a sub-cluster that is there; 3 pairs, these engines
+    python benchmarks/mpi.py lab 9 podman udocker       # on a sub-cluster that is there; 9 runs, these engines
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ CASES = {
     "allreduce 64 KiB, 4 ranks": ((2, 2), ("allreduce", "65536", "300")),
 }
 """Ranks on each node, and the program. NetPIPE makes seven trials, of which the best counts."""
+LAUNCHES = 3
 SAME = ("--mca", "btl_vader_single_copy_mechanism", "none")
 """What a job's command line has too: ranks in containers of their own may not read each other's memory."""
 
@@ -126,16 +128,21 @@ def microseconds(said: str) -> float:
     return float(words[-1]) * (1e6 if len(words) > 1 else 1)
 
 
-def measure(lab: Lab, engines: Sequence[str], pairs: int) -> dict[str, object]:
-    """Run all cases bare and in all engines, in turn; return per case the bare median and the engines' ratios."""
+def measure(lab: Lab, engines: Sequence[str], number: int) -> dict[str, object]:
+    """Run all cases bare and in all engines, in turn, forwards and backwards.
+
+    Return per case the bare runs' median, and of each engine the ratios of medians and of minima.
+    """
     found = {}
     for case, (ranks, argv) in CASES.items():
         last = " > /dev/null && tail -n 1 netpipe" if argv[0] == "NPopenmpi" else ""
         lines = {engine: lab.line(engine, ranks, argv) + last for engine in ("", *engines)}
-        runs = [{engine: microseconds(lab.shell(line)) for engine, line in lines.items()} for _ in range(pairs)]
-        ratios = {engine: [run[engine] / run[""] for run in runs] for engine in engines}
-        found[case] = {"bare_us": round(median(run[""] for run in runs), 2)} | {
-            engine: [round(of(values), 2) for of in (median, min, max)] for engine, values in ratios.items()
+        took: dict[str, list[float]] = {engine: [] for engine in lines}
+        for turn in range(number):
+            for engine in reversed(lines) if turn % 2 else lines:
+                took[engine].append(microseconds(lab.shell(lines[engine])))
+        found[case] = {"bare_us": round(median(took[""]), 2)} | {
+            engine: [round(of(took[engine]) / of(took[""]), 2) for of in (median, min)] for engine in engines
         }
         print(case, json.dumps(found[case]), file=sys.stderr, flush=True)
     return found
@@ -160,7 +167,7 @@ def launching(lab: Lab, engine: str, pairs: int) -> dict[str, float]:
 
 def main(words: Sequence[str]) -> dict[str, object]:
     """Measure."""
-    pairs, engines = int(words[1]) if len(words) > 1 else 5, words[2:] or ENGINES
+    number, engines = int(words[1]) if len(words) > 1 else 9, words[2:] or ENGINES
     with (
         LocalManager(load_settings()) as im,
         laboratory(im, words[0] if words else "") as name,
@@ -170,8 +177,8 @@ def main(words: Sequence[str]) -> dict[str, object]:
         return {
             "load": os.getloadavg(),
             "udocker": survey(lab.cluster).modes.get("udocker", ""),
-            "ratios": measure(lab, engines, pairs),
-            "launch": {engine: launching(lab, engine, pairs) for engine in engines},
+            "ratios": measure(lab, engines, number),
+            "launch": {engine: launching(lab, engine, LAUNCHES) for engine in engines},
         }
 
 
