@@ -247,8 +247,8 @@ def test_an_interrupt_reaches_the_program_which_may_end_as_it_likes(job):
 
 
 def test_signs_of_life_keep_the_job_running(job):
-    job.start("sleep 1.2; exit 4", patience=0.8)
-    for _ in range(4):
+    job.start("sleep 2; exit 4", patience=1.5)
+    for _ in range(7):
         job.order(b".")
         time.sleep(0.3)
     assert job.finish()[0] == 4
