@@ -31,6 +31,32 @@ def test_a_grid_is_every_combination_the_last_parameter_first(tmp_path):
     assert found[-1] == {"m0": "2", "m12": "1.0", "model": "cmssm"}
 
 
+def test_a_value_in_quotes_may_have_line_breaks_and_every_value_what_else_ends_lines(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_bytes('a,b\r\n"x\ny",1\r\nu\u2028v\x0cw,2\r\n'.encode())
+    assert points.read(path) == [{"a": "x\ny", "b": "1"}, {"a": "u\u2028v\x0cw", "b": "2"}]
+
+
+def test_the_values_of_a_grid_are_as_they_were_written(tmp_path):
+    found = points.read(file(tmp_path, "grid.yaml", "a: [010, yes, 1e-3, null, 2026-01-01, '']\n"))
+    assert [point["a"] for point in found] == ["010", "yes", "1e-3", "null", "2026-01-01", ""]
+
+
+@pytest.mark.parametrize(
+    ("ends", "values"),
+    [
+        ("from: 1e-15, to: 3e-15, steps: 3", ["1e-15", "2e-15", "3e-15"]),
+        ("from: -1, to: 1, steps: 21", ["-1.0", "-0.9", "0.0", "1.0"]),
+        ("from: 0, to: 1, steps: 4", ["0.0", "0.3333333333333333", "1.0"]),
+        ("from: 5, to: 9, steps: 1", ["5.0"]),
+    ],
+)
+def test_a_range_is_spaced_evenly_however_small(tmp_path, ends, values):
+    found = [point["a"] for point in points.read(file(tmp_path, "grid.yaml", f"a: {{{ends}}}\n"))]
+    assert set(values) <= set(found)
+    assert (found[0], found[-1]) == (values[0], values[-1])
+
+
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
@@ -43,6 +69,17 @@ def test_a_grid_is_every_combination_the_last_parameter_first(tmp_path):
         ("p.yaml", "- 1\n", "must be a mapping"),
         ("p.yaml", "a: {from: 1, to: 2}\n", "a range has from, to and steps"),
         ("p.yaml", "a: [1", "is no list of points"),
+        ("p.csv", f"a\n{'x' * 200_000}\n", "field larger than field limit"),
+        ("p.csv", "a\nx\0y\n", "zero byte"),
+        ("p.yaml", 'a: "x\\0y"\n', "zero byte"),
+        ("p.yaml", "a: [[1, 2], {x: 1}]\n", "each value of a must be a number or text"),
+        ("p.yaml", "a: {from: null, to: 1, steps: 2}\n", "could not convert string to float: 'null'"),
+        ("p.yaml", "a: {from: [1], to: 1, steps: 2}\n", "a range has from, to and steps"),
+        ("p.yaml", "a: {from: .inf, to: 1, steps: 2}\n", "could not convert string to float: '.inf'"),
+        ("p.yaml", "a: {from: nan, to: 1, steps: 2}\n", "a range has no end nan"),
+        ("p.yaml", "a: {from: 0, to: 1, steps: 2.5}\n", "is no list of points"),
+        ("p.yaml", "a: {from: 0, to: 1, steps: 1000000000}\n", "the steps of a must be 1 to 1,000,000"),
+        ("p.yaml", f"a: &x [{'1, ' * 2000}]\nb: *x\n", "more than 1,000,000 points"),
     ],
 )
 def test_what_is_no_list_of_points_is_refused_with_the_reason(tmp_path, name, text, reason):
