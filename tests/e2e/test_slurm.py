@@ -113,6 +113,14 @@ def test_what_a_container_used_is_recorded(ann):
     assert record["started"] <= record["ended"]
 
 
+def test_jobs_that_wait_begin_as_soon_as_others_end(ann):
+    begun = time.monotonic()
+    job = ann.do("sbatch --parsable --array=0-11 --output=/dev/null --wrap true")[1].strip()
+    while ann.do(f"squeue --noheader --jobs {job}")[1]:
+        assert time.monotonic() - begun < 45, "Slurm starts no job before its next round"
+        time.sleep(0.5)
+
+
 WAITING = "touch started; sleep 300 & wait"
 
 

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -129,21 +130,31 @@ def _job() -> tuple[str, int, str]:
 
 
 def collect() -> int:
-    """Write the record of a job that ended. Slurm waits for us, so the work goes on in a process of its own."""
+    """Write the record of a job that ended."""
     job = int(os.environ["SLURM_JOB_ID"])
-    nodes = hosts(os.environ.get("SLURM_JOB_NODELIST", ""))
-    if os.fork() == 0:
-        os.setsid()
-        with Path(os.devnull).open("r+b") as nothing:
-            for stream in (0, 1, 2):
-                os.dup2(nothing.fileno(), stream)
-        with contextlib.suppress(Exception):
-            _collect(job, nodes)
-        os._exit(0)
+    told = letters(job, hosts(os.environ.get("SLURM_JOB_NODELIST", "")))
+    limit = time.monotonic() + _PATIENCE
+    known = slurm.show(job)
+    while known and not known.over and time.monotonic() < limit:
+        time.sleep(0.2)
+        known = slurm.show(job)
+    if known is None:
+        return 0
+    record = summary(known, *slurm.texts(job), told)
+    append(record)
+    if places.settings().get("database"):
+        note(record, in_database(job, os.environ))
     return 0
 
 
-def _collect(job: int, nodes: list[str]) -> None:
+def in_database(job: int, environment: Mapping[str, str]) -> str:
+    """Return how Slurm's database calls one job: the number of a task of an array may be that of the whole array."""
+    task = environment.get("SLURM_ARRAY_TASK_ID")
+    return f"{environment['SLURM_ARRAY_JOB_ID']}_{task}" if task else str(job)
+
+
+def letters(job: int, nodes: list[str]) -> list[dict[str, object]]:
+    """Wait for what the nodes of a job tell, and take it."""
     mails = [places.MAIL / f"{job}-{node}.json" for node in nodes]
     limit = time.monotonic() + _PATIENCE
     while not all(mail.exists() for mail in mails) and time.monotonic() < limit:
@@ -153,19 +164,10 @@ def _collect(job: int, nodes: list[str]) -> None:
         with contextlib.suppress(OSError, ValueError):
             told.append(json.loads(mail.read_text()))
             mail.unlink()
-    known = slurm.show(job)
-    while known and not known.over and time.monotonic() < limit + _PATIENCE:
-        time.sleep(0.2)
-        known = slurm.show(job)
-    if known is None:
-        return
-    record = summary(known, *slurm.texts(job), told)
-    append(record)
-    if places.settings().get("database"):
-        note(record)
+    return told
 
 
-def note(record: dict[str, object]) -> None:
+def note(record: dict[str, object], called: str) -> None:
     """Write what Slurm does not count itself beside the job in its database; the job gets there a little later."""
     modify = ("sacctmgr", "--immediate", "--quiet")
     with contextlib.suppress(BatchError):  # he is known already
@@ -173,7 +175,7 @@ def note(record: dict[str, object]) -> None:
     text = " ".join(f"{key}={record[key]}" for key in _NOTED)
     for _ in range(_TRIES):
         with contextlib.suppress(BatchError):
-            slurm.ask(*modify, "modify", "job", f"jobid={record['job']}", "set", f"admincomment={text}")
+            slurm.ask(*modify, "modify", "job", f"jobid={called}", "set", f"admincomment={text}")
             return
         time.sleep(1)
 

@@ -131,6 +131,18 @@ def test_a_task_of_an_array_has_its_own_texts_although_slurm_answers_for_the_who
     assert slurm.texts(6) == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("environment", "called"), [({}, "9"), ({"SLURM_ARRAY_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "3"}, "9_3")]
+)
+def test_what_a_task_of_an_array_used_is_noted_beside_this_task_alone(tmp_path, monkeypatch, environment, called):
+    write(tmp_path / "sacctmgr", f'#!/bin/sh\necho "$3 $4 $5 $6" >> {tmp_path}/calls\n')
+    (tmp_path / "sacctmgr").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    record = hooks.summary(slurm.Job(9, os.getuid(), "COMPLETED"), "", "", [])
+    hooks.note(record, hooks.in_database(9, environment))
+    assert (tmp_path / "calls").read_text().splitlines()[-1] == f"modify job jobid={called} set"
+
+
 def test_a_record_is_slurms_word_and_the_sum_of_the_nodes():
     told = [{"cpu_seconds": 1.5, "peak_memory": 10, "oom_kills": 0}, {"cpu_seconds": 2.0, "peak_memory": 30}]
     record = hooks.summary(slurm.Job(7, 0, "COMPLETED", cpus=2), "fit", "im-batch 3f9c01 lab/tools:1", told)
