@@ -87,8 +87,8 @@ def run(
 def parse_variable(text: str) -> tuple[str, str]:
     """Read ``K=V``. Raises ``click.BadParameter``."""
     key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise click.BadParameter(f"{text!r} is not K=V", param_hint="--env")
+    if not equals or not re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII):
+        raise click.BadParameter(f"{text!r} is not K=V with a variable's name", param_hint="--env")
     return key, value
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -35,7 +36,13 @@ def command() -> None:
 @click.option("--check", default="", help="A shell command in the point's folder that must succeed as well.")
 @click.option("--retries", type=click.IntRange(min=0), default=0, help="How often a failed point is tried again.")
 @click.option("--at-most", type=click.IntRange(min=1), help="Points at a time.  [default: one for each slot]")
-@click.option("--memory", "-m", default="", help="Memory of a worker under Slurm, such as 500M.")
+@click.option(
+    "--memory",
+    "-m",
+    default="",
+    callback=lambda _context, _option, text: parse_memory(text),
+    help="Memory of a worker under Slurm, such as 500M.",
+)
 @click.option("--detach", "-d", is_flag=True, help="Do not wait for the end.")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- PROGRAM...")
 def run(
@@ -74,6 +81,13 @@ def run(
     with manager(progress=True) as im:
         click.echo(im.sweep_start(name, wanted, params))
         return 0 if detach else _follow(name, wanted.identifier)
+
+
+def parse_memory(text: str) -> str:
+    """Read a size as Slurm takes it. Raises ``click.BadParameter``."""
+    if text and not re.fullmatch(r"0*[1-9]\d*[kKmMgGtT]?", text):
+        raise click.BadParameter(f"{text!r} is no size: 500M or 2G", param_hint="--memory")
+    return text
 
 
 def _follow(name: str, sweep: str) -> int:

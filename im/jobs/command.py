@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
+from im.jobs.engines import passed_on
 from im.jobs.remote import source
 from im.jobs.remote.supervisor import HOSTS
 
@@ -82,7 +83,7 @@ def description(launch: Launch, front_end: str) -> dict[str, object]:
     return {
         "id": job.identifier,
         "argv": command_line(launch),
-        "env": {**job.env, "IM_JOB_ENV": " ".join(f"-e {name}" for name in sorted(job.env))},
+        "env": passed_on(job.env),
         "directory": launch.folder,
         "here": front_end,
         "allocate": allocation(launch),

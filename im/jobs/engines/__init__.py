@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from im.errors import InputError
-from im.jobs.engines.base import LOADED, ContainerEngine, Inside, Mount, Steps
+from im.jobs.engines.base import LOADED, ContainerEngine, Inside, Mount, Steps, passed_on
 from im.jobs.engines.docker import Docker, Podman
 from im.jobs.engines.lxc import Lxc
 from im.jobs.engines.udocker import Udocker
@@ -17,7 +17,7 @@ from im.jobs.engines.udocker import Udocker
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ENGINES", "LOADED", "ContainerEngine", "Inside", "Mount", "Steps", "choose"]
+__all__ = ["ENGINES", "LOADED", "ContainerEngine", "Inside", "Mount", "Steps", "choose", "passed_on"]
 
 ENGINES: Mapping[str, ContainerEngine] = {engine.name: engine for engine in (Udocker(), Docker(), Podman(), Lxc())}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +16,11 @@ PASSED = "OMPI_|PMIX_|ORTE_|OPAL_|PRTE_|PMI_|HYDRA_|HYDI_|MPI|IM_"
 
 LOADED = "{loaded}"
 """In a step: what the first step, a ``load``, called the image."""
+
+
+def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return what the environment of :meth:`ContainerEngine.run` must have, so that programs inside get these."""
+    return {**variables, "IM_JOB_ENV": " ".join(f"-e {name}" for name in sorted(variables))}
 
 
 @dataclass(frozen=True, slots=True)

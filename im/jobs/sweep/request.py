@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from im.jobs.engines import passed_on
+
 if TYPE_CHECKING:
     from im.jobs.facts import Member
     from im.jobs.sweep.points import Point
@@ -42,7 +44,7 @@ def description(sweep: Sweep, points: int, prefix: Sequence[str], workers: Seque
         "image": sweep.image,
         "words": sweep.words,
         "check": sweep.check,
-        "env": dict(sweep.env),
+        "env": passed_on(sweep.env),
         "retries": sweep.retries,
         "at_most": sweep.at_most,
         "memory": sweep.memory,

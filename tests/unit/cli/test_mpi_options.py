@@ -6,7 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from im.cli.mpi import command, parse_mount, parse_time
+from im.cli.mpi import command, parse_mount, parse_time, parse_variable
+from im.cli.sweep import parse_memory
 from im.jobs.engines import Mount
 
 
@@ -30,6 +31,24 @@ def test_a_mount_has_two_absolute_paths_and_may_be_protected():
 def test_what_is_no_mount_is_refused(text):
     with pytest.raises(click.BadParameter):
         parse_mount(text)
+
+
+def test_a_variable_may_have_any_value():
+    assert parse_variable("A_1=a b=c") == ("A_1", "a b=c")
+    assert parse_variable("A=") == ("A", "")
+
+
+@pytest.mark.parametrize("text", ["A", "=x", "A B=x", "--privileged -e A=x", "1A=x", "A;b=x"])
+def test_what_is_no_variable_is_refused(text):
+    with pytest.raises(click.BadParameter):
+        parse_variable(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0M", "5bananas", "-1", "1.5G"])
+def test_what_is_no_size_is_refused(text):
+    assert parse_memory("500M") == "500M"
+    with pytest.raises(click.BadParameter):
+        parse_memory(text)
 
 
 def test_a_wrong_option_is_named_before_a_sub_cluster_is_looked_for():

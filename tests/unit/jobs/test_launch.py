@@ -86,7 +86,7 @@ def test_everything_that_mpirun_starts_carries_the_jobs_mark():
 def test_the_supervisor_learns_nodes_variables_and_folder():
     told = description(decide(CLUSTER, JOB, FACTS, "im-1"), "front")
     assert (told["nodes"], told["here"], told["directory"]) == (("w-1", "w-2"), "front", "/home/hpc/jobs/j1")
-    assert told["env"]["A"] == "secret"
+    assert told["env"] == {"A": "secret", "B": "1", "IM_JOB_ENV": "-e A -e B"}
     json.dumps(told)
 
 

@@ -28,6 +28,12 @@ def test_what_is_sent_runs_by_itself_with_nothing_of_us_installed(tmp_path):
     assert (known["id"], known["state"], known["points"], known["queued"]) == ("5e1fab72", "stopped", 2, 2)
 
 
+def test_the_variables_of_a_scan_are_passed_on_by_every_engine():
+    wanted = request.Sweep("lab/tools:1", ("true",), env={"B": "b", "A": "a b"})
+    told = json.loads(request.description(wanted, 1, ["sh"], [], "front"))
+    assert told["env"] == {"A": "a b", "B": "b", "IM_JOB_ENV": "-e A -e B"}
+
+
 def standing(**other):
     known = {"done": 0, "points": 10, "failed": 0, "running": 0, "lost": 0, "left": None, "trouble": "", "state": ""}
     return {**known, **other}
