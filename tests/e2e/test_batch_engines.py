@@ -316,13 +316,13 @@ def test_slurms_database_keeps_what_a_container_used_for_its_user_only(ann, ben)
 
 @pytest.fixture
 def scan(full_batch_cluster, mpi_image, tmp_path):
-    """Starts a scan of one point in Docker, of this shell line; returns its id."""
+    """Starts a scan in Docker, of this shell line; returns its id."""
     started = []
 
-    def scan(line, *options):
-        points = tmp_path / "points.csv"
-        points.write_text("a\n1\n")
-        words = ("--engine", "docker", "--image", mpi_image, "--params", points, *options, "--", "sh", "-c", line)
+    def scan(line, *options, points=1):
+        table = tmp_path / "points.csv"
+        table.write_text("a\n" + "1\n" * points)
+        words = ("--engine", "docker", "--image", mpi_image, "--params", table, *options, "--", "sh", "-c", line)
         started.append(full_batch_cluster.client("sweep", "run", full_batch_cluster.name, *words))
         sweep = started[-1].stdout.readline().strip()
         assert sweep, started[-1].stderr.read()
@@ -354,6 +354,61 @@ def test_a_scan_in_docker_has_the_memory_that_its_job_was_given(full_batch_clust
         assert time.monotonic() < limit, known
         time.sleep(0.3)
     assert (known["done"], known["failed"]) == (0, 1)
+
+
+WORK = """\
+[ $COLOUR = red ] || exit 9
+i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done
+head -c 60M /dev/zero | tail -c 50M > /dev/null
+"""
+
+
+def test_what_a_scan_in_docker_used_is_in_the_records_and_beside_each_of_its_tasks_in_slurms_database(
+    full_batch_cluster, scan, mpi_image
+):
+    sweep = scan(WORK, "--env", "COLOUR=red", points=2)
+    records = f"im-batch acct --json {sweep} | tr -d '\\n'"
+    ask = f"{records}; echo; sacct --name sweep-{sweep} -XnPo JobIDRaw,AdminComment%200"
+    limit = time.monotonic() + 90
+    while (told := full_batch_cluster.on("frontend", ask)).count("image=") < 2:
+        assert time.monotonic() < limit, told
+        time.sleep(1)
+    records, *lines = told.splitlines()
+    comments = dict(line.split("|") for line in lines)
+    for record in json.loads(records):
+        assert (record["container"], record["image"], record["code"]) == (sweep, str(mpi_image), 0)
+        assert record["cpu_seconds"] > 0.3
+        assert record["peak_memory"] > 50 << 20
+        known = dict(word.split("=") for word in comments.pop(str(record["job"])).split())
+        assert float(known["cpu_seconds"]) == record["cpu_seconds"]
+        assert int(known["peak_memory"]) == record["peak_memory"]
+    assert not comments
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "inside"])
+def test_ranks_in_docker_are_within_their_job_of_slurm(full_batch_cluster, mpi_image, worker, mode):
+    script = "mpi_hello && cat /proc/self/cgroup"
+    words = ("-n", 2, "--engine", "docker", "--mode", mode, "--image", mpi_image, "--", "sh", "-c", script)
+    process = full_batch_cluster.client("mpi", "run", full_batch_cluster.name, *words)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert len(re.findall(r"rank \d of 2 on worker-1, .* right", output)) == 2, output
+    within = re.findall(r"(?:memory.*|0:):/.*/job_\d+/step_[^/]+(?:/user)?/\w{64}$", output, re.MULTILINE)
+    assert len(within) >= 2, output
+    assert worker("docker ps -aq") == ""
+
+
+def test_ranks_in_docker_under_slurm_end_with_their_client(full_batch_cluster, mpi_image, worker):
+    words = ("-n", 2, "--engine", "docker", "--image", mpi_image, "--", "mpi_hello", "300")
+    process = full_batch_cluster.client("mpi", "run", full_batch_cluster.name, *words)
+    process.stdout.readline()
+    assert worker("docker ps -q") != ""
+    process.kill()
+    process.communicate(timeout=60)
+    limit = time.monotonic() + 40
+    while found := worker("docker ps -aq; squeue -h; ls -d /sys/fs/cgroup/*/slurm*/uid_*/job_* 2>&-"):
+        assert time.monotonic() < limit, found
+        time.sleep(0.5)
 
 
 def status(cluster, sweep):
