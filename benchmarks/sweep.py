@@ -2,10 +2,11 @@
 
 GNU parallel gets half of the points on each node, so that it needs no ssh between them, and keeps a job log and the
 output of each job, as a scan does. It runs `true` on the bare node, the scan in udocker. Also the memory of the client
-that starts the scan. Prints one JSON object::
+that starts the scan. Where the sub-cluster has Slurm, the scan is a job array, and what an array with a job for each
+point would take is measured besides. Prints one JSON object::
 
     python benchmarks/sweep.py                         # 10,000 points on 1 + 2 nodes that it makes
-    python benchmarks/sweep.py 2000 lab mpi.tar        # on a sub-cluster that is there (its nodes get GNU parallel)
+    python benchmarks/sweep.py 1000 lab mpi.tar        # on a sub-cluster that is there (its nodes get GNU parallel)
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ from statistics import median
 from im.api import LocalManager
 from im.config import load_settings
 from im.data_files import data_folder
+from im.jobs.facts import survey
 from im.jobs.sweep import client
 from im.jobs.sweep.request import Sweep
 from im.ssh import connection
 
 PAIRS = 3
+JOBS = 40
+"""Points that get a job of Slurm each."""
 PARALLEL = "parallel --will-cite -j {slots} --joblog log --results out true {{}} > /dev/null"
 
 
@@ -93,6 +97,14 @@ def scan(im: LocalManager, name: str, image: str, points: Path) -> tuple[float, 
     return took, submitted
 
 
+def array(im: LocalManager, name: str) -> float:
+    """Run points as an array of Slurm, a job for each; return how long that took."""
+    started = time.monotonic()
+    submit = f"sbatch --parsable --array=0-{JOBS - 1} --output=/dev/null --wrap true"
+    run(im, name, f'job=$({submit}); while [ "$(squeue --noheader --jobs $job)" ]; do sleep 0.1; done')
+    return time.monotonic() - started
+
+
 def main(words: list[str]) -> dict[str, object]:
     """Measure pairs, interleaved."""
     number, existing = int(words[0]) if words else 10_000, words[1] if len(words) > 1 else ""
@@ -107,6 +119,7 @@ def main(words: list[str]) -> dict[str, object]:
                 install = ["sh", "-c", "command -v parallel || apt-get -qq -y install parallel"]
                 connection.run(im.cluster(name), node, install, user="root", timeout=600)
             scan(im, name, image, few)
+            jobs = [array(im, name) for _ in range(PAIRS)] if survey(im.cluster(name)).slurm else []
             pairs = []
             for _ in range(PAIRS):
                 theirs = parallel(im, name, number)
@@ -117,6 +130,7 @@ def main(words: list[str]) -> dict[str, object]:
         "points": number,
         "parallel_ms_per_point": round(median(pair[0] for pair in pairs) / number * 1e3, 2),
         "scan_ms_per_point": round(median(pair[1] for pair in pairs) / number * 1e3, 2),
+        **({"job_ms_per_point": round(median(jobs) / JOBS * 1e3)} if jobs else {}),
         "ratio": round(median(pair[1] / pair[0] for pair in pairs), 2),
         "ratios": [round(pair[1] / pair[0], 2) for pair in pairs],
         "client_start_s": round(median(pair[2] for pair in pairs), 2),
