@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from im.jobs.engines.base import LOADED, PASSED, Inside, Steps
+from im.jobs.engines.base import LOADED, PASSED, Inside, Steps, demand
 
 if TYPE_CHECKING:
     from im.jobs.images import Image
@@ -64,7 +64,7 @@ class Docker:
         user = f"--user={shlex.quote(inside.user)}" if inside.user else self.myself
         terminal = "-it" if inside.terminal else "-i" if inside.attached else ""
         options = f"{_FLAGS} {self.place} {terminal} {user} {self.rights} {_SPACES} {volumes} {names}"
-        line = f'exec {self.client} run {options} "$@"'
+        line = f'{demand(inside.mounts)}exec {self.client} run {options} "$@"'
         return "sh", "-c", line, "rank", f"--workdir={inside.folder}", f"{inside.container}:latest"
 
     def clean(self, job: str) -> tuple[str, ...]:

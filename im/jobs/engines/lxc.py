@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from im.jobs.engines.base import PASSED, Inside, Steps
+from im.jobs.engines.base import PASSED, Inside, Steps, demand
 from im.jobs.remote import source
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Lxc:
             f"user={user}; case $user in '') user=$(id -u) ;; *[!0-9]*) user=$(id -u \"$user\") || exit ;; esac\n"
             f"names=$(env | sed -nE 's/^(({PASSED})[A-Za-z0-9_]*|HOME|USER|TERM)=.*/-s lxc.environment=\\1/p')\n"
             'for name in $IM_JOB_ENV; do [ "$name" = -e ] || names="$names -s lxc.environment=$name"; done\n'
-            f"place={STORE}/$1 folder=$2; shift 2\n"
+            f"{demand(inside.mounts)}place={STORE}/$1 folder=$2; shift 2\n"
             'kind() { if [ -d "$1" ]; then echo dir; else echo file; fi; }\n'
             f'exec sudo -E lxc-execute -n "im-$IM_JOB-$$" -P {_RUN} -f "$place/config" {settings} $names'
             ' -s "lxc.init.uid=$user" -s "lxc.init.gid=$user" -s "lxc.init.cwd=$folder" -- "$@"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from im.jobs.engines.base import LOADED, Inside, Steps
+from im.jobs.engines.base import LOADED, Inside, Steps, demand
 
 if TYPE_CHECKING:
     from im.jobs.images import Image
@@ -57,6 +57,7 @@ class Udocker:
         )
         user = shlex.quote(inside.user) if inside.user else '"$(id -un)"'
         line = (
+            f"{demand(inside.mounts)}"
             "folder=--workdir=$2 container=$1 tree=${UDOCKER_DIR:-$HOME/.udocker}/containers/$1; shift 2\n"
             f'place() {{ [ -e "$tree$1" ] || mkdir -p "$tree$1"; }}\nplace /.mountpoints\n{places}\n'
             '[ ! -e "$tree/ROOT/bin/sh" ] && [ ! -L "$tree/ROOT/bin/sh" ] ||'

@@ -96,7 +96,7 @@ def pretend(tmp_path):
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
 
     def run(*program):
-        line = [*UDOCKER.run(INSIDE), *program]
+        line = [*UDOCKER.run(replace(INSIDE, mounts=(Mount("/usr", "/usr"),))), *program]
         return subprocess.run(line, env=environment, capture_output=True, check=True, text=True).stdout.splitlines()
 
     run.root = tmp_path / ".udocker/containers/im-1/ROOT"
@@ -120,6 +120,21 @@ def test_folders_to_mount_at_are_there_before_udocker_looks_for_ranks_begin_toge
     assert (pretend.root.parent / ".mountpoints").is_dir()
     assert (pretend.root / "usr").is_dir()
     assert not (pretend.root / "etc/hosts").exists()
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=list(ENGINES))
+def test_what_a_node_lacks_is_named_and_never_mounted(engine, tmp_path):
+    for name in ("sudo", "udocker", "podman"):
+        (tmp_path / name).write_text("#!/bin/sh\necho started\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    (tmp_path / "it's here").mkdir()
+    there, lacking = Mount(f"{tmp_path}/it's here", "/x"), Mount(f"{tmp_path}/a 'b'", "/y")
+    for mounts, code, output in (((there,), 0, "started\n"), ((there, lacking), 125, "")):
+        line = [*engine.run(replace(INSIDE, mounts=mounts)), "true"]
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (code, output)
+        assert (f"has no {tmp_path}/a 'b' to mount" in done.stderr) == (code == 125)
 
 
 def test_a_rank_never_prepares_anything():
