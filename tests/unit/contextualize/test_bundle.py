@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 import tarfile
@@ -10,6 +11,7 @@ from im.contextualize import bundle
 from im.contextualize.bundle import Target
 from im.errors import ContextualizationError
 
+LAUNCHERS = ("ansible-runner", "ansible-playbook")
 HERE = Target((sys.version_info[0], sys.version_info[1]), "x86_64", (2, 36))
 
 
@@ -53,6 +55,7 @@ def pip(monkeypatch):
                 with zipfile.ZipFile(folder / f"{name}-1-py3-none-any.whl", "w") as wheel:
                     wheel.writestr(f"{name}/__init__.py", "def main(): pass\n")
                     wheel.writestr("ansible_test/big.py", "")
+                    wheel.writestr("ansible/config/ansible_builtin_runtime.yml", "a: {b: 2.10, c: 'd'}\n")
         return subprocess.CompletedProcess(line, 0, "", "")
 
     monkeypatch.setattr(bundle.subprocess, "run", run)
@@ -74,6 +77,33 @@ def test_the_bundle_holds_ansible_its_commands_and_udocker_but_nothing_that_is_n
         assert archive.getmember("bundle/bin/ansible-runner").mode & 0o111
         assert {member.uname for member in archive} == {"root"}
     assert not [name for name in names if "cryptography" in name or "ansible_test" in name]
+
+
+def test_what_ansible_reads_at_every_start_is_json_with_the_same_strings(pip, tmp_path):
+    with tarfile.open(bundle.ensure(HERE, tmp_path, print)) as archive:
+        routing = archive.extractfile("bundle/site/ansible/config/ansible_builtin_runtime.yml").read()
+        assert json.loads(routing) == {"a": {"b": "2.10", "c": "d"}}
+        launchers = {name: archive.extractfile(f"bundle/bin/{name}").read().decode() for name in LAUNCHERS}
+    assert [name for name, text in launchers.items() if "json" in text] == ["ansible-playbook"]
+
+
+def test_the_launcher_lets_ansible_read_json_as_json_and_anything_else_as_yaml(tmp_path):
+    texts = {
+        "__init__.py": "",
+        "utils/__init__.py": "",
+        "utils/collection_loader/__init__.py": "",
+        "utils/collection_loader/_collection_finder.py": "def _meta_yml_to_dict(text, name): return (name, text)\n",
+        "cli/__init__.py": "",
+        "cli/playbook.py": "from ansible.utils.collection_loader._collection_finder import _meta_yml_to_dict as read\n"
+        "def main(): print(read(b'{\"a\": \"b\"}', 'ours'), read(b'a: b', 'theirs'))\n",
+    }
+    for name, text in texts.items():
+        path = tmp_path / "site" / "ansible" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    bundle.write_launchers(tmp_path / "bin")
+    said = subprocess.check_output([sys.executable, tmp_path / "bin" / "ansible-playbook"], text=True)
+    assert said == "{'a': 'b'} ('theirs', b'a: b')\n"
 
 
 def test_a_pip_that_fails_is_told_with_its_reason_and_leaves_no_half_bundle(monkeypatch, tmp_path):
