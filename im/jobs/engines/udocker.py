@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _FIRST_MODE = "P1"
 """The mode that every container begins with."""
+_REMOVE = '[ ! -L "${UDOCKER_DIR:-$HOME/.udocker}/containers/$1" ] || exec udocker rm -f "$1"'
 _SHARED = ("/tmp", "/dev/shm", "/etc/hosts")  # noqa: S108
 
 
@@ -36,8 +37,8 @@ class Udocker:
         return first, ("udocker", "create", name, given), ("udocker", "rmi", given), *setup
 
     def discard(self, image: Image) -> Steps:
-        """Remove the container."""
-        return (("udocker", "rm", "-f", image.container),)
+        """Remove the container; that there is none, the shell finds out sooner than udocker starts."""
+        return (("sh", "-c", _REMOVE, "discard", image.container),)
 
     def present(self, container: str) -> tuple[str, ...]:
         """Look for its tree."""

@@ -151,6 +151,16 @@ def test_whether_udocker_has_an_image_is_seen_by_its_tree(pretend, tmp_path):
     assert subprocess.run(line, env=environment, check=False).returncode == 0
 
 
+def test_udocker_is_asked_to_remove_a_container_only_where_there_is_one(pretend, tmp_path):
+    (line,) = UDOCKER.discard(image("rootfs"))
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    name = tmp_path / ".udocker/containers/im-abababababababab"
+    assert subprocess.check_output(line, env=environment, text=True) == ""
+    name.parent.mkdir(parents=True)
+    name.symlink_to("what is left of it")
+    assert subprocess.check_output(line, env=environment, text=True).split() == ["rm", "-f", name.name]
+
+
 def test_a_rank_in_docker_shares_the_namespaces_of_its_node_and_is_not_root():
     line = DOCKER.run(INSIDE)[2]
     for flag in ("--network=host", "--ipc=host", "--pid=host", '--user="$(id -u):$(id -g)"'):
