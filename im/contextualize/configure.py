@@ -53,9 +53,9 @@ def configure(
     ``folder/configure-<time>.log``. Raises :class:`im.errors.ContextualizationError` with node, role, task and log file
     when a task fails; the nodes stay up, and the same call continues.
     """
-    from im.contextualize.runner import play
-
     push_keys(cluster, node_packages(cluster, topology)[cluster.front_end.name])
+    from im.contextualize.runner import play  # takes a while: packages are being installed by now
+
     if prepared is not None:
         prepared()
     used = replace(cluster, engines=tuple({*cluster.engines, *recipes.roles(topology)}))
