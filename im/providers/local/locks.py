@@ -17,10 +17,12 @@ def locked(path: Path) -> Iterator[int]:
     the new one.
     """
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:  # a holder removed the folder in between
+        except (FileExistsError, FileNotFoundError):  # a holder removed the folder in between
+            if path.parent.is_file():
+                raise
             continue
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if _is_current(descriptor, path):

@@ -2,6 +2,7 @@
 
 import multiprocessing
 from ipaddress import IPv4Network
+from pathlib import Path
 
 import pytest
 
@@ -122,6 +123,27 @@ def test_a_lock_file_that_its_holder_removes_excludes_all_the_same(tmp_path):
     waiter.join(20)
     assert waiter.exitcode == 0
     assert [order.get(), order.get()] == ["holder", "waiter"]
+
+
+def test_a_folder_that_vanishes_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    made = []
+
+    def is_dir(path):  # which pathlib asks of a folder that was there a moment ago
+        if not made:
+            made.append(path)
+            path.rmdir()
+        return path.exists()
+
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    with locked(tmp_path / "folder" / "lock"):
+        assert made
+
+
+def test_a_file_where_the_locks_folder_must_be_is_an_error(tmp_path):
+    (tmp_path / "folder").touch()
+    with pytest.raises(FileExistsError), locked(tmp_path / "folder" / "lock"):
+        pass
 
 
 def hold(path, ready, order):
