@@ -12,7 +12,7 @@ from im.errors import ProviderError
 from im.plan.model import Instance, NodeSpec
 from im.providers.openstack.api import Api, Json, Together
 from im.providers.openstack.marks import Batch, batches, name_filter
-from im.providers.openstack.servers import create_body, instance_of, missing_from, requested
+from im.providers.openstack.servers import create_body, fault_of, instance_of, missing_from, requested
 from im.providers.openstack.surroundings import Surroundings
 
 LONGEST_TRUST = 30.0
@@ -50,6 +50,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._first_look = threading.Lock()
         self._views: dict[str, View] = {}
+        self._faults: dict[str, str] = {}
         self._requests: dict[str, str] = {}
 
     # looking
@@ -104,8 +105,24 @@ class Fleet:
 
     def _whole(self, infrastructure: str) -> tuple[Instance, ...]:
         begun = self._clock()
-        found = self._with_requests(self._listed(infrastructure))
+        found = self._with_requests(self._with_faults(self._listed(infrastructure)))
         return self._keep(infrastructure, View({one.id: one for one in found}, begun, begun, begun))
+
+    def _with_faults(self, servers: Sequence[Instance]) -> Sequence[Instance]:
+        """Add what a listing does not tell: nova (26) keeps servers that it found no host for in a cell apart.
+
+        Their faults are shown only to who asks for each alone.
+        """
+        mute = [one.id for one in servers if one.status == "error" and not one.message and one.id not in self._faults]
+        found = Together.all([partial(self._fault, id_) for id_ in mute])
+        self._faults |= {id_: fault for id_, fault in zip(mute, found, strict=True) if fault}
+        return [replace(one, message=one.message or self._faults.get(one.id, "")) for one in servers]
+
+    def _fault(self, id_: str) -> str:
+        try:
+            return fault_of(self._api.get("compute", f"/servers/{id_}")["server"])
+        except ProviderError:
+            return ""
 
     def _with_requests(self, servers: Sequence[Instance]) -> Sequence[Instance]:
         """Add to each reason for a failure the request that failed: nova is asked once for each new reason."""

@@ -68,6 +68,13 @@ def through(user, project) -> Iterator[Callable[[str, Behaviour], str]]:
 
 
 @pytest.fixture
+def allowed(project) -> Iterator[Callable[..., None]]:
+    """Give what sets the project's quotas until the end of the test."""
+    yield project.allow
+    project.as_before()
+
+
+@pytest.fixture
 def unchanged(project) -> Iterator[Callable[[], None]]:
     """Check at the end, and when called, that the project has what it had before."""
     before = project.listing()

@@ -80,12 +80,6 @@ def test_two_networks_with_overlapping_ranges(user, unchanged):
     )
 
 
-@pytest.fixture
-def allowed(project):
-    yield project.allow
-    project.as_before()
-
-
 def test_a_quota_too_small_is_said_with_the_numbers(user, allowed, unchanged):
     allowed(instances=3, cores=4)
     refused(user.deploy("pair.yaml", "workers=6"), "quota", "7", "3", "4")

@@ -22,6 +22,7 @@ class ToyNova:
     def __init__(self, toy):
         self.servers = {}
         self.toy = toy
+        self.buried = {}
         self.before = self.after = None
         self.lock = threading.Lock()
         toy.answer = self.answer
@@ -34,13 +35,17 @@ class ToyNova:
             return (204, "") if gone else (404, {})
         if method == "POST":
             return 202, ""
+        return 200, self.get(path, query)
+
+    def get(self, path, query):
         if path.endswith("/os-instance-actions"):
-            return 200, {"instanceActions": [{"action": "create", "request_id": "req-9"}]}
+            return {"instanceActions": [{"action": "create", "request_id": "req-9"}]}
+        if one := self.servers.get(path.rpartition("/")[2]):
+            return {"server": one | {"fault": {"message": self.buried.get(one["id"], "")}}}
         matching = [one for one in self.servers.values() if re.search(query["name"], one["name"])]
         matching = [one for one in matching if query.get("status") in {None, one["status"]}]
-        if path == "/servers/detail":
-            return 200, {"servers": matching}
-        return 200, {"servers": [{"id": one["id"], "name": one["name"]} for one in matching]}
+        whole = path == "/servers/detail"
+        return {"servers": matching if whole else [{"id": one["id"], "name": one["name"]} for one in matching]}
 
     def post(self, wanted):
         if self.before:
@@ -138,6 +143,25 @@ def test_the_request_that_failed_is_told_with_the_reason_and_asked_for_once(nova
     assert not [call for call in nova.asked() if "actions" in call]
 
 
+def test_a_fault_that_no_listing_shows_is_asked_for_once(nova, fleet, now):
+    """So it is with servers that no host was found for: nova keeps them apart from the others."""
+    create(fleet, specs(1, 2, 3))
+    nova.become("ACTIVE", "s1")
+    nova.become("ERROR", "s2", "s3")
+    nova.buried = {"s2": "No valid host was found.", "s3": "No disk was found."}
+    now[0] += LONGEST_HOPE
+    nova.asked()
+    told = ["", "No valid host was found. [req-9]", "No disk was found. [req-9]"]
+    assert [one.message for one in fleet.list(LAB)] == told
+    assert {call for call in nova.asked() if re.fullmatch(r"GET /servers/s\d", call)} == {
+        "GET /servers/s2",
+        "GET /servers/s3",
+    }
+    now[0] += LONGEST_BLIND
+    assert [one.message for one in fleet.list(LAB)] == told
+    assert nova.asked() == ["GET /servers/detail"]
+
+
 def test_active_servers_are_watched_by_brief_listings_until_one_changes(nova, fleet):
     create(fleet, specs(1, 2))
     nova.become("ACTIVE")
@@ -153,6 +177,7 @@ def test_active_servers_are_watched_by_brief_listings_until_one_changes(nova, fl
 def test_what_has_failed_is_found_after_a_while(nova, fleet, now):
     create(fleet, specs(1, 2))
     nova.become("ERROR", "s2")
+    nova.buried = {"s2": "No valid host was found."}
     now[0] += LONGEST_HOPE
     assert {one.name: one.status for one in fleet.list(LAB)} == {"worker-1": "building", "worker-2": "error"}
     nova.asked()
