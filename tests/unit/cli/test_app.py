@@ -80,3 +80,9 @@ def test_help_imports_nothing_heavy():
     assert modules.isdisjoint(
         {"sqlalchemy", "paramiko", "rich.live", "pydantic", "toscaparser", "ansible_runner", "yaml"}
     )
+
+
+def test_the_command_that_is_called_as_a_module_of_pythons_comes_to_its_end():
+    line = [sys.executable, "-c", "from im.cli import main; main()", "gc", "--help"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
