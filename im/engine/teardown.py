@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import wait
 from datetime import timedelta
 
 from im.engine.act import ASK_AGAIN
@@ -27,10 +28,14 @@ def teardown(world: World, journal: Journal) -> None:
     journal.enter(InfrastructureState.DELETING)
     rows = [row for row in journal.nodes.values() if row.state is not NodeState.DELETING]
     journal.advance([Move(row, NodeState.DELETING) for row in rows])
-    work.delete([*listed, *(row.id for row in journal.nodes.values() if row.id)])  # it may not show them all yet
-    if listed:
-        work.release()  # what need not wait for the servers
-    work.delete_servers()
+    pool = world.pool()
+    try:
+        early = [pool.submit(work.release)] if listed else []  # what need not wait for the servers
+        work.delete([*listed, *(row.id for row in journal.nodes.values() if row.id)])  # it may not show them all yet
+        work.delete_servers()
+        wait(early)
+    finally:
+        pool.shutdown(wait=False)
     work.release_all()
     while work.servers():
         work.delete_servers()

@@ -126,7 +126,7 @@ class Provider(Protocol):
     def release(self, infrastructure: str) -> tuple[str, ...]:
         """Remove everything else that carries this infrastructure's mark.
 
-        Called first when the end of its servers has been asked for: what needs no waiting for them can go meanwhile.
+        Called first while the end of its servers is asked for: what needs no waiting for them can go meanwhile.
         Returns a line for each thing that is still there and why, servers too; empty when nothing is left. May be
         called until it is empty.
         """
