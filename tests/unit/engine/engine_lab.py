@@ -55,11 +55,13 @@ class Inline(Executor):
 class Lab:
     """Everything around an engine; ``engine()`` gives a new one each time, as a new process would have."""
 
+    time = VirtualClock
+
     def __init__(self, home, database):
         home.mkdir(parents=True, exist_ok=True)
         shutil.copy(database, home / "im.db")
         self.settings = Settings(home=home)
-        self.clock = VirtualClock()
+        self.clock = self.time()
         self.provider = FakeProvider(self.settings, clock=self.clock)
         self.contextualizer = FakeContextualizer(self.provider)
         self.store = open_store(home / "im.db")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from engine_lab import Lab, cluster
 
+from im.clock import VirtualClock
 from im.engine.operations import Engine
 from im.errors import NoCapacity, NotPermitted
 from im.plan.model import InfrastructureState
@@ -16,8 +17,18 @@ PATIENCE = 10.0
 """Seconds after which calls that do not meet are taken for calls that come one after the other."""
 
 
+class SharedTime(VirtualClock):
+    """A virtual time that passes only while the threads that may have something to say get real time to say it."""
+
+    def wait(self, wake, seconds):
+        wake.wait(0.02)
+        super().wait(wake, seconds)
+
+
 class ThreadedLab(Lab):
     """A lab whose engine works in many threads."""
+
+    time = SharedTime
 
     def engine(self):
         made = (self.store, self.provider, self.contextualizer, self.settings, self.events.append)
