@@ -410,12 +410,19 @@ def test_ranks_that_their_launcher_cannot_speak_to_are_found(subcluster, broken)
 
 
 def test_ports_that_are_closed_between_two_nodes_are_found(subcluster, monkeypatch):
-    """Logins pass, all else that begins on worker-1 is dropped at worker-2 (this machine's iptables in its network)."""
+    """Logins pass, all else that begins on one of them is dropped at worker-2 (this machine's iptables in its network).
+
+    One way is not enough: ranks need only one of the two connections that they try.
+    """
     monkeypatch.setattr("im.jobs.preflight.MPI_LIMIT", 15.0)
     address = subcluster.cluster.node("worker-1").private_address
-    rule = ["INPUT", "-p", "tcp", "-s", address, "!", "--dport", "22", "--syn", "-j", "DROP"]
+    rules = [
+        [chain, "-p", "tcp", side, address, "!", "--dport", "22", "--syn", "-j", "DROP"]
+        for chain, side in (("INPUT", "-s"), ("OUTPUT", "-d"))
+    ]
     inside = ["nsenter", "--net", "--target", str(process_on(subcluster, "worker-2")), "iptables"]
-    subprocess.run([*inside, "-A", *rule], check=True)
+    for rule in rules:
+        subprocess.run([*inside, "-A", *rule], check=True)
     try:
         assert re.match(
             r"node worker-1, worker-2, mpi: 2 ranks did not find each other in time .*"
@@ -423,7 +430,8 @@ def test_ports_that_are_closed_between_two_nodes_are_found(subcluster, monkeypat
             failure(subcluster),
         )
     finally:
-        subprocess.run([*inside, "-D", *rule], check=True)
+        for rule in rules:
+            subprocess.run([*inside, "-D", *rule], check=True)
 
 
 def process_on(subcluster, node) -> int:
