@@ -84,9 +84,8 @@ class TestOpenStackKeepsTheContract(ProviderContract):
         assert provider.publish(server.id) == address
         while not provider.attach([spec]):
             time.sleep(0.5)
-        (server,) = provider.list(environment.infrastructure)
-        assert server.public_address == address
-        (volume,) = server.volumes
+        shown = self.settle(provider, environment.infrastructure, lambda found: found[0].public_address == address)
+        (volume,) = shown[0].volumes
         assert volume == AttachedVolume("data", volume.id, f"/dev/disk/by-id/virtio-{volume.id[:20]}")
         there = marked(provider, environment.infrastructure)
         assert len(there.pop("floatingips")) <= 1  # none if the project has an unused one
