@@ -20,14 +20,15 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import file_digest, sha256
 from pathlib import Path
 from statistics import median
+
+from laboratory import laboratory
 
 from im.api import LocalManager
 from im.config import load_settings
@@ -39,24 +40,9 @@ from im.plan.model import Cluster, Node
 from im.providers.local.cgroups import hierarchies
 from im.ssh import connection
 
-TEMPLATE = Path(__file__).resolve().parent.parent / "tests" / "e2e" / "templates" / "engines.yaml"
 WORKERS = 7
 FILES, FILE_SIZE = 60, 5_000_000
 NAME = "bench/random:1"
-
-
-@contextmanager
-def laboratory(im: LocalManager, name: str) -> Iterator[str]:
-    """The named sub-cluster, or a new one."""
-    if name:
-        yield name
-        return
-    im.deploy("bench-images", "local", im.validate(TEMPLATE, []))
-    try:
-        im.scale("bench-images", {"worker": WORKERS})
-        yield "bench-images"
-    finally:
-        im.delete("bench-images")
 
 
 def make(archive: Path) -> None:
@@ -185,7 +171,7 @@ def main(words: Sequence[str]) -> dict[str, object]:
     pairs, engines = int(words[1]) if len(words) > 1 else 3, words[2:] or tuple(ENGINES)
     with (
         LocalManager(load_settings()) as im,
-        laboratory(im, words[0] if words else "") as name,
+        laboratory(im, words[0] if words else "", "bench-images", counts={"worker": WORKERS}) as name,
         tempfile.TemporaryDirectory() as folder,
     ):
         lab, archive = Lab(im, name), Path(folder) / "random.tar"

@@ -21,11 +21,12 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+
+from laboratory import laboratory
 
 from im.api import LocalManager
 from im.config import load_settings
@@ -39,7 +40,6 @@ from im.plan.model import Cluster
 from im.ssh import connection
 
 HERE = Path(__file__).resolve().parent
-TEMPLATE = HERE.parent / "tests" / "e2e" / "templates" / "engines.yaml"
 CLIENT = Path(sys.executable).with_name("im_client")
 ENGINES = ("docker", "podman", "lxc", "udocker")
 PROGRAMS = {"NPopenmpi": "./usr/bin/NPopenmpi", "allreduce": "./usr/local/bin/allreduce"}
@@ -57,19 +57,6 @@ CASES = {
 LAUNCHES = 3
 SAME = ("--mca", "btl_vader_single_copy_mechanism", "none")
 """What a job's command line has too: ranks in containers of their own may not read each other's memory."""
-
-
-@contextmanager
-def laboratory(im: LocalManager, name: str) -> Iterator[str]:
-    """The named sub-cluster, or a new one."""
-    if name:
-        yield name
-        return
-    im.deploy("bench-mpi", "local", im.validate(TEMPLATE, []))
-    try:
-        yield "bench-mpi"
-    finally:
-        im.delete("bench-mpi")
 
 
 @dataclass(frozen=True)
@@ -170,7 +157,7 @@ def main(words: Sequence[str]) -> dict[str, object]:
     number, engines = int(words[1]) if len(words) > 1 else 9, words[2:] or ENGINES
     with (
         LocalManager(load_settings()) as im,
-        laboratory(im, words[0] if words else "") as name,
+        laboratory(im, words[0] if words else "", "bench-mpi") as name,
         tempfile.TemporaryDirectory() as folder,
     ):
         lab = install(im, name, Path(folder), engines)

@@ -18,10 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+
+from laboratory import laboratory
 
 from im.api import LocalManager
 from im.config import load_settings
@@ -31,24 +31,11 @@ from im.jobs.sweep import client
 from im.jobs.sweep.request import Sweep
 from im.ssh import connection
 
+TEMPLATE, INPUTS = data_folder("tosca_templates") / "mpi_cluster.yaml", ("workers=2", "worker_cpus=2")
 PAIRS = 3
 JOBS = 40
 """Points that get a job of Slurm each."""
 PARALLEL = "parallel --will-cite -j {slots} --joblog log --results out true {{}} > /dev/null"
-
-
-@contextmanager
-def subcluster(im: LocalManager, name: str) -> Iterator[str]:
-    """The named sub-cluster, or a new one."""
-    if name:
-        yield name
-        return
-    template = data_folder("tosca_templates") / "mpi_cluster.yaml"
-    im.deploy("bench-sweep", "local", im.validate(template, ["workers=2", "worker_cpus=2"]))
-    try:
-        yield "bench-sweep"
-    finally:
-        im.delete("bench-sweep")
 
 
 def built(folder: Path) -> str:
@@ -114,7 +101,7 @@ def main(words: list[str]) -> dict[str, object]:
         image = words[2] if len(words) > 2 else built(Path(folder))
         few = Path(folder) / "few.csv"
         few.write_text("a\n1\n")
-        with subcluster(im, existing) as name:
+        with laboratory(im, existing, "bench-sweep", template=TEMPLATE, inputs=INPUTS) as name:
             for node in im.cluster(name).nodes:
                 install = ["sh", "-c", "command -v parallel || apt-get -qq -y install parallel"]
                 connection.run(im.cluster(name), node, install, user="root", timeout=600)
