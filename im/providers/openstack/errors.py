@@ -46,6 +46,10 @@ class Refused(ProviderUnavailable):
     pause: float | None = None
 
 
+class TooOld(ProviderError):
+    """The service does not know the microversion that was asked for."""
+
+
 def error_of(reply: Reply, *, where: str) -> ProviderError:
     """Return the error that stands for an answer of 400 or more."""
     text = said(reply.body) or f"the service answers {reply.status}"
@@ -62,7 +66,7 @@ def error_of(reply: Reply, *, where: str) -> ProviderError:
         return NotPermitted(message, where=where, hint="ask the site whether your role in the project may do this")
     if reply.status in {400, 409} and _OVERLAP.search(text):
         return AddressInUse(message, where=where, hint="give the network another cidr")
-    return ProviderError(message, where=where)
+    return (TooOld if reply.status == 406 else ProviderError)(message, where=where)
 
 
 def said(body: str) -> str:

@@ -11,10 +11,13 @@ from functools import partial
 from im.errors import ProviderError
 from im.plan.model import Instance, NodeSpec
 from im.providers.openstack.api import Api, Json, Together
-from im.providers.openstack.marks import Batch, batches, name_filter
+from im.providers.openstack.errors import TooOld
+from im.providers.openstack.marks import Batch, batches, name_filter, tags_of
 from im.providers.openstack.servers import create_body, fault_of, instance_of, missing_from, requested
 from im.providers.openstack.surroundings import Surroundings
 
+TAGS = "2.52"
+"""From this microversion of nova on (2017), servers can be tagged as they are made."""
 LONGEST_TRUST = 30.0
 """Seconds for which it is believed that nobody else makes or removes servers of an infrastructure."""
 LONGEST_BLIND = 120.0
@@ -223,13 +226,20 @@ class Fleet:
             found = [one for one in self._listed(infrastructure) if one.token in tokens]
             return {"instances": found} if found else None
 
-        made = self._api.post("compute", "/servers", body, there)
+        made = self._request(body, infrastructure, there)
         if "instances" in made:
             return list(made["instances"])
         if len(specs) == 1:
             name = body["server"]["name"]
             return [one for one in [requested(batch, {"id": made["server"]["id"], "name": name})] if one]
         return self._numbered(batch, body["server"]["name"])
+
+    def _request(self, body: Json, infrastructure: str, there: Callable[[], Json | None]) -> Json:
+        tagged = {**body, "server": {**body["server"], "tags": tags_of(infrastructure)}}
+        try:
+            return self._api.post("compute", "/servers", tagged, there, TAGS)
+        except TooOld:
+            return self._api.post("compute", "/servers", body, there)
 
     def _numbered(self, batch: Batch, name: str) -> Sequence[Instance]:
         """Return the servers of a call that many came from, by their names; nova tells the id of the first only."""

@@ -1,4 +1,4 @@
-"""How our objects on an OpenStack cloud say whose they are: in names, descriptions and metadata. Pure."""
+"""How our objects on an OpenStack cloud say whose they are: in names, descriptions, metadata and tags. Pure."""
 
 from __future__ import annotations
 
@@ -58,6 +58,11 @@ def mark_of(description: str | None) -> Mark | None:
     """Return the mark in a description, if it is one of ours."""
     found = _DESCRIPTION.fullmatch(description or "")
     return Mark(found["infrastructure"], found["role"], found["key"] or "", found["until"] or "") if found else None
+
+
+def tags_of(infrastructure: str) -> list[str]:
+    """Return the tags that people can list our objects by; neither nova's nor neutron's may have commas or slashes."""
+    return ["im", f"im:{infrastructure}"]
 
 
 def moment(time: datetime | None) -> str:

@@ -15,7 +15,7 @@ from im.providers.openstack.session import Login
 FLAVORS_WITH_SPECS = "2.61"
 FRESH = 30.0
 """Seconds for which a listing of networks serves the next question too."""
-_NETWORK_FIELDS = ("id", "name", "description", "router:external", "subnets", "is_default")
+_NETWORK_FIELDS = ("id", "name", "description", "router:external", "subnets", "is_default", "tags")
 
 
 class Offers:

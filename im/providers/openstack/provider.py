@@ -142,7 +142,7 @@ class OpenStackProvider:
     def _settle(self, infrastructure: str) -> None:
         """Wait for what is still being made around an infrastructure, and forget it; what has failed is made anew."""
         if around := self._around.pop(infrastructure, None):
-            wait([around.way_out])
+            wait([around.way_out, around.tagged])
 
     def _flavor(self, spec: NodeSpec) -> str:
         return spec.flavor or smallest(self._offers.flavors(), spec.cpus, spec.memory, spec.disk).id

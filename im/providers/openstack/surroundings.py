@@ -13,9 +13,11 @@ from im.providers.openstack import wishes
 from im.providers.openstack.api import Api, Json, Together
 from im.providers.openstack.marks import Mark, described, mark_of, moment, name_of
 from im.providers.openstack.offers import Offers
+from im.providers.openstack.tags import lacks_tags, put_tags
 
 SOFT_POLICIES = "2.15"
-_GROUP_FIELDS = ("id", "name", "description", "security_group_rules")
+_FIELDS = ("id", "name", "description", "tags")
+_GROUP_FIELDS = (*_FIELDS, "security_group_rules")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,8 @@ class Surroundings:
     """What create needs to know.
 
     ``networks``: ids by the template's names; ``outside``: names of external networks that servers are on directly,
-    by id; ``floating``: where public addresses come from. ``way_out`` is done when the router is there: servers can
-    be asked for before.
+    by id; ``floating``: where public addresses come from. ``way_out`` is done when the router is there, ``tagged`` when
+    all has its tags: servers can be asked for before.
     """
 
     label: str
@@ -36,6 +38,7 @@ class Surroundings:
     groups: Mapping[str, str] = field(default_factory=dict)
     placements: Mapping[str, str] = field(default_factory=dict)
     way_out: Future[None] = field(default_factory=Future, compare=False)
+    tagged: Future[None] = field(default_factory=Future, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Builder:
         self._offers = offers
         self._environment = environment
         self._infrastructure = environment.infrastructure
+        self._untagged: list[tuple[str, str]] = []
 
     def build(self) -> Surroundings:
         """Make it; what is there stays. Raises :class:`im.errors.InputError` before anything is made."""
@@ -79,7 +83,8 @@ class Builder:
             own = made.result()
             way_out = behind.submit(lambda: self._connect(found.router, router.result(), own.values()))
             around = self._around(wanted, own, groups.result())
-            return replace(around, placements=placements.result(), way_out=way_out)
+            around = replace(around, placements=placements.result(), way_out=way_out)
+            return replace(around, tagged=behind.submit(put_tags, self._api, self._infrastructure, self._untagged))
         except ImError:
             wait([router])  # who tries again must see it
             raise
@@ -125,13 +130,13 @@ class Builder:
         mark = mark_of(shown.get("description"))
         return mark is not None and mark.infrastructure == self._infrastructure
 
-    def _marked(self, kind: str, fields: Iterable[str] = ("id", "name", "description")) -> list[Json]:
+    def _marked(self, kind: str, fields: Iterable[str] = _FIELDS) -> list[Json]:
         shown = self._api.get("network", f"/{kind}", {"fields": tuple(fields)})[kind.replace("-", "_")]
         return [one for one in shown if self._is_ours(one)]
 
     def _again(self, kind: str, mark: Mark) -> Json | None:
         """Look whether a call that nobody answered has made something."""
-        found = [one for one in self._marked(kind, ("id", "name", "description", "subnets")) if _mark(one) == mark]
+        found = [one for one in self._marked(kind, (*_FIELDS, "subnets")) if _mark(one) == mark]
         return {kind.replace("-", "_").removesuffix("s"): found[0]} if found else None
 
     # making
@@ -155,15 +160,21 @@ class Builder:
 
     def _network(self, there: Json | None, name: str, cidr: str) -> Json:
         network = there or self._make("networks", "network", name, name)
-        if network["subnets"]:
-            return network
-        subnet = self._make("subnets", "subnet", name, name, network_id=network["id"], ip_version=4, cidr=cidr)
-        return {**network, "subnets": [subnet["id"]]}
+        if not network["subnets"]:
+            subnet = self._make("subnets", "subnet", name, name, network_id=network["id"], ip_version=4, cidr=cidr)
+            network = {**network, "subnets": [subnet["id"]]}
+        if lacks_tags(network):  # a network that has them has subnets that have them
+            self._untagged += [("subnets", id_) for id_ in network["subnets"]]
+            self._untagged.append(("networks", network["id"]))
+        return network
 
     def _router(self, found: Found, wanted: wishes.Scheme) -> Json | None:
-        if found.router or wanted.external is None or not wanted.new:
-            return found.router
-        return self._make("routers", "router", "", external_gateway_info={"network_id": wanted.external["id"]})
+        router = found.router
+        if router is None and wanted.external and wanted.new:
+            router = self._make("routers", "router", "", external_gateway_info={"network_id": wanted.external["id"]})
+        if router and lacks_tags(router):
+            self._untagged.append(("routers", router["id"]))
+        return router
 
     def _connect(self, before: Json | None, router: Json | None, networks: Iterable[Json]) -> None:
         if router is None:
@@ -194,6 +205,7 @@ class Builder:
         missing = [key for key in keys if key not in found.security_groups]
         calls = [partial(self._make, "security-groups", role, key or floating, key) for role, key in missing]
         shown = {**found.security_groups, **dict(zip(missing, Together.all(calls), strict=True))}
+        self._untagged += [("security-groups", one["id"]) for one in shown.values() if lacks_tags(one)]
         self._open(shown, open_groups)
         self._prolong(shown["inside", ""])
         return {key: one["id"] for key, one in shown.items()}

@@ -23,12 +23,15 @@ class ToyNova:
         self.servers = {}
         self.toy = toy
         self.buried = {}
+        self.old = False
         self.before = self.after = None
         self.lock = threading.Lock()
         toy.answer = self.answer
 
     def answer(self, method, path, query, body):
         if method == "POST" and path == "/servers":
+            if self.old and "tags" in body["server"]:
+                return 406, {"computeFault": {"message": "Version 2.52 is not supported by the API."}}
             return self.post(body["server"])
         if method == "DELETE":
             gone = self.servers.pop(path.rpartition("/")[2], None)
@@ -61,6 +64,7 @@ class ToyNova:
             name = wanted["name"] if count == 1 else f"{wanted['name']}-{k}"
             addresses = {"net": [{"addr": f"10.64.0.{number}", "version": 4}]}
             one = {"id": f"s{number}", "name": name, "status": "BUILD", "metadata": wanted["metadata"]}
+            one["tags"] = wanted.get("tags", [])
             self.servers[one["id"]] = one | {"addresses": addresses}
         return f"s{len(self.servers) - count + 1}"
 
@@ -127,6 +131,17 @@ def test_while_servers_build_a_brief_listing_tells_and_one_whole_at_the_end(nova
     nova.become("ACTIVE")
     assert [one.private_address for one in fleet.list(LAB)] == ["10.64.0.1", "10.64.0.2"]
     assert nova.asked() == ["GET /servers ACTIVE", "GET /servers/detail"]
+
+
+def test_servers_are_tagged_by_the_call_that_makes_them(nova, fleet):
+    create(fleet, specs(1, 2))
+    assert [one["tags"] for one in nova.servers.values()] == [["im", f"im:{LAB}"]] * 2
+
+
+def test_a_nova_from_before_tags_makes_servers_without(nova, fleet):
+    nova.old = True
+    assert len(create(fleet, specs(1, 2))) == 2
+    assert [one["tags"] for one in nova.servers.values()] == [[]] * 2
 
 
 def test_the_request_that_failed_is_told_with_the_reason_and_asked_for_once(nova, fleet, now):

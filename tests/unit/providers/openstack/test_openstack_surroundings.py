@@ -50,7 +50,7 @@ def neutron(toy):
 def build(api):
     def make(environment=LAB):
         around = Builder(api, Offers(api, None), environment).build()
-        wait([around.way_out])
+        wait([around.way_out, around.tagged])
         around.way_out.result()
         return around
 
@@ -78,6 +78,35 @@ def test_everything_carries_our_mark_from_the_call_that_makes_it(neutron, build,
             (values,) = body.values()
             assert values["name"].startswith("im-0a1b2c3d-lab")
             assert values.get("description", "im:0a1b2c3d ").startswith("im:0a1b2c3d ") or "policies" in values
+
+
+def test_people_can_list_by_tags_what_is_ours(neutron, build):
+    build()
+    ours = {
+        one["id"]: one.get("tags")
+        for kind in ("networks", "subnets", "routers", "security-groups")
+        for one in neutron.kept[kind].values()
+        if one is not neutron.external
+    }
+    assert len(ours) == 8
+    assert ours == {key: ["im", "im:0a1b2c3d"] for key in ours}
+    assert neutron.external["tags"] == []
+
+
+def test_a_tag_that_was_not_put_is_put_by_the_next_run(neutron, build):
+    build()
+    (router,) = neutron.kept["routers"].values()
+    router["tags"] = []
+    before = neutron.calls
+    build()
+    assert router["tags"] == ["im", "im:0a1b2c3d"]
+    assert neutron.calls - before == count_calls(neutron, build) + 1
+
+
+def test_where_there_are_no_tags_none_are_asked_for(neutron, build, toy):
+    neutron.tags = False
+    build()
+    assert not [path for path in toy.paths() if path.endswith("/tags")]
 
 
 def test_made_again_it_stays_as_it_is(neutron, build, toy):
@@ -193,6 +222,7 @@ def test_a_new_address_carries_our_mark(neutron, addresses):
     (made,) = neutron.kept["floatingips"].values()
     assert made["floating_ip_address"] == address
     assert made["description"] == described(Mark("0a1b2c3d", "address", "frontend"))
+    assert made["tags"] == ["im", "im:0a1b2c3d"]
 
 
 def test_a_server_keeps_the_address_that_it_has(neutron, addresses):
@@ -206,6 +236,7 @@ def test_an_unused_address_is_taken_first_and_not_marked(neutron, addresses):
     unused = neutron.add("floatingips", floating_network_id="ext", description="kept")
     assert addresses.give(SERVER, "ext", ()) == unused["floating_ip_address"]
     assert neutron.kept["floatingips"][unused["id"]]["description"] == "kept"
+    assert unused["tags"] == []
 
 
 def test_an_address_that_a_server_of_ours_left_behind_is_taken_before_all(neutron, addresses):

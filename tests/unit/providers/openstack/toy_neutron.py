@@ -21,6 +21,7 @@ class ToyNeutron:
 
     def __init__(self, toy):
         self.kept = {kind: {} for kind in KINDS}
+        self.tags = True  # whether the site has them
         self.key_pairs = ["mine", "yours"]
         self.number = count(1)
         self.calls = 0
@@ -30,6 +31,8 @@ class ToyNeutron:
 
     def add(self, kind, **values):
         one = {"id": f"{KINDS[kind]}-{next(self.number)}", "name": "", "description": "", **values}
+        if self.tags and kind not in {"ports", "security-group-rules", "os-server-groups"}:
+            one = {"tags": [], **one}
         if kind == "networks":
             one = {"subnets": [], "router:external": False, **one}
         if kind == "subnets":
@@ -84,7 +87,9 @@ class ToyNeutron:
         one = self.kept[kind].get(words[1])
         if one is None:
             return 404, {}
-        if words[-1] == "add_router_interface":
+        if words[-1] == "tags":
+            one.update(body)
+        elif words[-1] == "add_router_interface":
             if any(
                 one["id"] == port["device_id"] and port["fixed_ips"] == [body] for port in self.kept["ports"].values()
             ):
