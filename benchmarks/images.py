@@ -4,7 +4,8 @@ The image is one layer of random bytes, which no compression makes smaller. Both
 does: for the front-end alone, and for the front-end and seven workers. The image is removed after each; the figure is
 the median of the ratios of pairs. All nodes of provider local share this machine's processors, so the seconds that the
 nodes used of them are told, too: elsewhere eight machines do that work. ``tar`` is what remains of it if each node does
-no more than to unpack the layer from the shared home. Prints one JSON object::
+no more than to unpack the layer from the shared home. ``own`` is the same with each node held to an equal share of the
+processors by its control group, whether it works alone or all do, as machines have their own. Prints one JSON object::
 
     python benchmarks/images.py                           # on a front-end and seven workers that it makes
     python benchmarks/images.py lab 3 docker podman       # on such a sub-cluster that is there; 3 pairs, these engines
@@ -43,6 +44,10 @@ from im.ssh import connection
 WORKERS = 7
 FILES, FILE_SIZE = 60, 5_000_000
 NAME = "bench/random:1"
+OWN = 0.2
+"""Processors of each node that are its own: with two, eight nodes leave some to what is not in a node."""
+PERIOD = 100_000
+"""Microseconds, as provider local sets it."""
 
 
 def make(archive: Path) -> None:
@@ -142,6 +147,17 @@ class Lab:
         self.im.remove_image(self.name, reference, engine)
         return took, used
 
+    def hold(self, processors: float) -> None:
+        """Let each node use no more than so many processors; 0: as many as there are."""
+        for one in hierarchies():
+            group = one.mount / f"im-{self.cluster.infrastructure}"
+            for node in self.cluster.nodes if "cpu" in one.controllers else ():
+                quota = round(processors * PERIOD)
+                if one.version == 1:
+                    (group / node.name / "cpu.cfs_quota_us").write_text(str(quota or -1))
+                else:
+                    (group / node.name / "cpu.max").write_text(f"{quota or 'max'} {PERIOD}")
+
     def used(self) -> float:
         """Return the processor seconds that all nodes used so far."""
         group = f"im-{self.cluster.infrastructure}"
@@ -151,6 +167,15 @@ class Lab:
             if one.version == 2 and "cpu" in one.controllers:
                 return int((one.mount / group / "cpu.stat").read_text().split()[1]) / 1e6
         raise SystemExit("no control group counts processor time here")
+
+
+def held(lab: Lab, distribute: Callable[[int], tuple[float, float]], workers: int) -> tuple[float, float]:
+    """Distribute with each node held to its share."""
+    lab.hold(OWN)
+    try:
+        return distribute(workers)
+    finally:
+        lab.hold(0)
 
 
 def measure(distribute: Callable[[int], tuple[float, float]], pairs: int) -> dict[str, object]:
@@ -182,6 +207,7 @@ def main(words: Sequence[str]) -> dict[str, object]:
             for engine in engines
             for source, reference in sources.items()
         }
+        cases |= {f"{case}, own": partial(held, lab, distribute) for case, distribute in cases.items()}
         found: dict[str, object] = {"load": os.getloadavg()}
         for case, distribute in cases.items():
             found[case] = measure(distribute, pairs)

@@ -1,9 +1,10 @@
 """What containers cost an MPI program: latency, bandwidth and allreduce in each engine, against the same programs bare.
 
 Two ranks on two nodes, two on one node (shared memory), and four on both: NetPIPE for latency and bandwidth, and
-``allreduce.c`` of this folder. The bare runs are plain ``mpirun`` on the front-end, those in containers are the
-command line of ``im_client mpi run``; they are short and interleaved, and each figure is the ratio of their medians,
-with that of the fastest run of each side beside it: two cores for two nodes add to a run, and never take from it. Then
+``allreduce.c`` of this folder. The runs in containers are the command line of ``im_client mpi run``, the bare ones the
+same ``mpirun`` without the container's words; they are short and interleaved, and each figure is the ratio of their
+medians, with that of the fastest run of each side beside it: what else the machine does adds to a run, and never takes
+from it. Two nodes have a processor each, as machines do: which one a rank is on would matter more than its engine. Then
 what ``im_client mpi run`` as a whole takes for a program that does nothing, against its own command line alone. Prints
 one JSON object::
 
@@ -37,6 +38,7 @@ from im.jobs.images import recognise
 from im.jobs.launch import MpiJob, decide
 from im.jobs.placement import Share
 from im.plan.model import Cluster
+from im.providers.local.cgroups import hierarchies, processes
 from im.ssh import connection
 
 HERE = Path(__file__).resolve().parent
@@ -54,9 +56,10 @@ CASES = {
     "allreduce 64 KiB, 4 ranks": ((2, 2), ("allreduce", "65536", "300")),
 }
 """Ranks on each node, and the program. NetPIPE makes seven trials, of which the best counts."""
-LAUNCHES = 3
-SAME = ("--mca", "btl_vader_single_copy_mechanism", "none")
-"""What a job's command line has too: ranks in containers of their own may not read each other's memory."""
+LAUNCHES = 7
+PROCESSORS = 2
+YIELD = "OMPI_MCA_mpi_yield_when_idle=1 "
+"""More ranks than processors: those that wait give way to the others."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ class Lab:
         return self.im.cluster(self.name)
 
     def shell(self, script: str) -> str:
-        """Run a script on the front-end. Four ranks share two cores: those that wait give way to the others."""
-        text = f"export IM_JOB=bench OMPI_MCA_mpi_yield_when_idle=1; cd /tmp; rm -f netpipe\n{script}"
+        """Run a script on the front-end."""
+        text = f"export IM_JOB=bench; cd /tmp; rm -f netpipe\n{script}"
         cluster = self.cluster
         done = connection.run(cluster, cluster.front_end, ["bash", "-c", text], user=cluster.user, timeout=600)
         if done.status:
@@ -83,15 +86,27 @@ class Lab:
 
     def line(self, engine: str, ranks: Sequence[int], argv: Sequence[str]) -> str:
         """Return a job's command line, bare if engine is "", with so many ranks on each of the first nodes."""
-        cluster, number = self.cluster, sum(ranks)
+        cluster, facts = self.cluster, survey(self.cluster)
         nodes = [node.name for node in cluster.nodes if node.slots]
+        chosen = engine or facts.engines[0]
+        job = MpiJob(sum(ranks), str(self.image), tuple(argv), engine=chosen, folder="/tmp", identifier="bench")
+        launch = replace(
+            decide(cluster, job, facts, recognise(job.image).container), shares=tuple(map(Share, nodes, ranks))
+        )
+        line = command_line(launch)
         if not engine:
-            hosts = ",".join(f"{node}:{some}" for node, some in zip(nodes, ranks, strict=False))
-            program = f"/home/{cluster.user}/bench/{argv[0]}"
-            return shlex.join(["mpirun", *SAME, "--host", hosts, "-np", str(number), program, *argv[1:]])
-        job = MpiJob(number, str(self.image), tuple(argv), engine=engine, folder="/tmp", identifier="bench")
-        launch = decide(cluster, job, survey(cluster), recognise(job.image).container)
-        return shlex.join(command_line(replace(launch, shares=tuple(map(Share, nodes, ranks)))))
+            container = len(launch.engine.run(launch.inside)) + len(argv)
+            line = (*line[:-container], f"/home/{cluster.user}/bench/{argv[0]}", *argv[1:])
+        return YIELD + shlex.join(line) if job.ranks > PROCESSORS else shlex.join(line)
+
+    def give_processors(self, *, own: bool) -> None:
+        """Let each node have one of the processors, or all of them all: what its daemons start inherits it."""
+        everything = sorted(os.sched_getaffinity(0))
+        for number, node in enumerate(self.cluster.nodes):
+            mine = {everything[number % len(everything)]} if own else set(everything)
+            for process in processes(hierarchies(), self.cluster.infrastructure, node.name):
+                for thread in Path(f"/proc/{process}/task").iterdir():
+                    os.sched_setaffinity(int(thread.name), mine)
 
 
 def install(im: LocalManager, name: str, folder: Path, engines: Sequence[str]) -> Lab:
@@ -125,6 +140,7 @@ def measure(lab: Lab, engines: Sequence[str], number: int) -> dict[str, object]:
         last = " > /dev/null && tail -n 1 netpipe" if argv[0] == "NPopenmpi" else ""
         lines = {engine: lab.line(engine, ranks, argv) + last for engine in ("", *engines)}
         took: dict[str, list[float]] = {engine: [] for engine in lines}
+        lab.give_processors(own=len(ranks) > 1)
         for turn in range(number):
             for engine in reversed(lines) if turn % 2 else lines:
                 took[engine].append(microseconds(lab.shell(lines[engine])))
@@ -132,6 +148,7 @@ def measure(lab: Lab, engines: Sequence[str], number: int) -> dict[str, object]:
             engine: [round(of(took[engine]) / of(took[""]), 2) for of in (median, min)] for engine in engines
         }
         print(case, json.dumps(found[case]), file=sys.stderr, flush=True)
+    lab.give_processors(own=False)
     return found
 
 

@@ -208,7 +208,8 @@ class LocalManager:
 
     def cluster(self, name: str) -> Cluster:
         """Return the nodes of an infrastructure with what is needed to talk to them."""
-        return self._engine_of(name).cluster(name)
+        record = self.find(name)
+        return self._engine(record.cloud).cluster(record)
 
     def inventory(self, name: str) -> str:
         """Return an Ansible inventory (JSON) that works from this machine."""

@@ -99,9 +99,8 @@ class Engine:
         digest = self._digest(record, topology) if record else None
         return admitted(self._world, record, name, topology, catalog, seen=self._seen(record), digest=digest)
 
-    def cluster(self, name: str) -> Cluster:
+    def cluster(self, record: InfrastructureRecord) -> Cluster:
         """Return the nodes of an infrastructure that run, for SSH and jobs."""
-        record = self._store.infrastructure(name)
         nodes = [node for node in record.nodes if node.state in UP]
         return cluster_of(self._world, record, topology_of(record), nodes)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
-import tempfile
+import tarfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from im.errors import JobError
@@ -68,20 +68,26 @@ def perform(
     limit: float | None = None,
     stop: threading.Event | None = None,
 ) -> int:
-    """Stage, start and attend a job whose image is ready; return the program's exit code.
+    """Start and attend a job whose image is ready; return the program's exit code.
 
     A job that runs for more than ``limit`` seconds, or until ``stop`` is set, is stopped, and its code is -1.
     """
     tell = Teller(emit, cluster.infrastructure, "job", launch.job.identifier, "job")
-    _stage(cluster, launch)
+    if files := launch.job.files:
+        target = launch.folder if files.is_dir() else f"{launch.folder}/{files.name}"
+        put(cluster, cluster.front_end, files, target, user=cluster.user)
     places = ", ".join(f"{share.node} {share.ranks}" for share in launch.shares)
     placed = "where Slurm has room" if launch.queued else places
     tell("started", "job-started", f"{launch.job.ranks} ranks ({placed}) in {launch.folder}")
     control = shlex.quote(launch.control)
     made = launch.start if launch.start.startswith(launch.folder) else launch.folder
-    line = f"mkdir -p {shlex.quote(made)} && exec python3 {control}/supervisor.py {control}"
+    programs = _programs(launch, cluster.front_end.name)
+    line = (
+        f"mkdir -p {shlex.quote(made)} {control} && head -c {len(programs)} | tar -x --no-same-owner -f - -C {control}"
+        f" && exec python3 {control}/supervisor.py {control}"
+    )
     prefix = connection.command(cluster, cluster.front_end, user=cluster.user)
-    code = attend([*prefix, "--", line], stdout=stdout, stderr=stderr, limit=limit, stop=stop)
+    code = attend([*prefix, "--", line], first=programs, stdout=stdout, stderr=stderr, limit=limit, stop=stop)
     result = _outcome(cluster, launch, code)
     code = -1 if code == TIME_OVER else exit_code(result)
     tell("failed" if code else "finished", "job-ended", f"exit code {code}", result)
@@ -99,19 +105,16 @@ def exit_code(result: Mapping[str, object]) -> int:
     return INTERRUPTED if code and result["reason"] in {"interrupt", "stop"} else code
 
 
-def _stage(cluster: Cluster, launch: Launch) -> None:
-    """Bring the user's files and the supervisor to the front-end."""
-    files = launch.job.files
-    if files is not None:
-        target = launch.folder if files.is_dir() else f"{launch.folder}/{files.name}"
-        put(cluster, cluster.front_end, files, target, user=cluster.user)
-    with tempfile.TemporaryDirectory(prefix="im-job-") as name:
-        folder = Path(name)
-        for program, text in control_files(launch).items():
-            (folder / program).write_text(text)
-            (folder / program).chmod(0o755)
-        (folder / "job.json").write_text(json.dumps(description(launch, cluster.front_end.name)))
-        put(cluster, cluster.front_end, folder, launch.control, user=cluster.user)
+def _programs(launch: Launch, front_end: str) -> bytes:
+    """Return an archive of the supervisor and what it needs, which goes ahead of the orders to it."""
+    texts = {**control_files(launch), "job.json": json.dumps(description(launch, front_end))}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, text in texts.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content := text.encode()), 0o755
+            archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
 
 
 def _outcome(cluster: Cluster, launch: Launch, code: int) -> Mapping[str, object]:

@@ -19,6 +19,7 @@ TIME_OVER = -1
 def attend(
     argv: Sequence[str],
     *,
+    first: bytes = b"",
     stdout: Output = None,
     stderr: Output = None,
     limit: float | None = None,
@@ -26,7 +27,8 @@ def attend(
 ) -> int:
     """Run ``argv`` (an ssh command line whose remote end is the supervisor) to its end; return its exit code.
 
-    After ``limit`` seconds, or once somebody sets ``stop``, the job is stopped, and :data:`TIME_OVER` returned.
+    ``first``: what the remote end reads before the orders. After ``limit`` seconds, or once somebody sets ``stop``, the
+    job is stopped, and :data:`TIME_OVER` returned.
 
     The process has a session of its own, so a Ctrl-C of the terminal comes to us alone and goes on as an order: the
     first one interrupts the program, the next stops the job. If we are killed, the pipe ends, and so does the job.
@@ -34,6 +36,7 @@ def attend(
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, start_new_session=True) as process:
         assert process.stdin is not None  # noqa: S101
         line = Line(process.stdin)
+        line.order(first)
         try:
             return _wait(process, line, time.monotonic() + limit if limit else None, stop)
         finally:

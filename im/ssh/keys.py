@@ -10,15 +10,6 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_ssh_private_key,
-)
-
 from im.errors import SshError
 
 if TYPE_CHECKING:
@@ -116,6 +107,9 @@ class KeyRing:
 
     def _create(self, path: Path) -> None:
         """Write a new key unless another process wins: a key that exists is never replaced."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
         key = Ed25519PrivateKey.generate()
         text = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode("ascii")
         with NamedTemporaryFile("w", dir=self.folder, encoding="ascii") as file:
@@ -129,6 +123,8 @@ def _public_line(path: Path, private: str) -> str:
     """Return the public line of a private key, from the ``.pub`` file beside it (written when missing)."""
     beside = path.with_name(f"{path.name}.pub")
     if not beside.exists():
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
+
         key = load_ssh_private_key(private.encode("ascii"), None)
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
         write_private(beside, f"{public}\n")

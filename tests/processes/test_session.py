@@ -55,6 +55,13 @@ def test_output_and_exit_code_come_through(job, tmp_path):
     assert ((tmp_path / "out").read_text(), (tmp_path / "err").read_text()) == ("a\n", "b\n")
 
 
+def test_what_goes_first_is_read_before_the_orders(job, tmp_path):
+    program = 'exec 3<&0; head -c 5 > first; exec "$@" <&3'
+    line = ["sh", "-c", f"cd {tmp_path} && {program}", "sh", *job("sleep 300")]
+    assert session.attend(line, first=b"KKKKK", limit=0.5) == session.TIME_OVER
+    assert (tmp_path / "first").read_bytes() == b"KKKKK"
+
+
 def test_signs_of_life_reach_the_supervisor(job, monkeypatch):
     monkeypatch.setattr(session, "HEARTBEAT", 0.1)
     assert session.attend(job("sleep 1.2; exit 3", patience=0.7)) == 3

@@ -253,6 +253,21 @@ def test_a_scan_that_was_cancelled_goes_on_where_it_was_and_only_failed_points_a
     assert (scan.text(0, "runs"), scan.text(2, "runs")) == ("x\n", "x\nx\n")
 
 
+def test_a_scan_that_slurm_refuses_leaves_nothing(scan, tmp_path, monkeypatch, capsys):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    sbatch = programs / "sbatch"
+    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: Memory specification can not be satisfied' >&2; exit 1\n")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    folder = tmp_path / "refused"
+    folder.mkdir()
+    refused = Scan(folder).make(["true"], [{}], batches=[])
+    front.main([str(refused.folder), "start"])
+    assert "Memory specification" in json.loads(capsys.readouterr().out)["error"]
+    assert not folder.exists()
+
+
 def test_the_table_has_a_line_per_point_with_its_parameters(scan):
     scan.make(["sh", "-c", "exit {a}"], [{"a": "0"}, {"a": "5"}], batches=[[1]]).run()
     front.table(scan.manifest)

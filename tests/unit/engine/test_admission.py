@@ -68,7 +68,7 @@ def test_with_a_jump_host_the_front_end_needs_no_public_address(lab):
     record = lab.deploy()
     assert record.state is InfrastructureState.READY
     assert lab.provider.calls["publish"] == 0
-    assert lab.engine().cluster("demo").jump_host == "me@gateway"
+    assert lab.engine().cluster(record).jump_host == "me@gateway"
 
 
 def test_a_zone_that_is_not_there_is_refused(lab):

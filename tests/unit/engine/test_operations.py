@@ -421,8 +421,8 @@ def test_why_of_a_ready_infrastructure_is_one_line(lab):
 
 
 def test_the_cluster_of_an_infrastructure_has_its_running_nodes_front_end_first(lab):
-    lab.deploy(Topology(groups=(NodeGroup("a"), NodeGroup("z", front_end=True, works=False))))
-    cluster_ = lab.engine().cluster("demo")
+    record = lab.deploy(Topology(groups=(NodeGroup("a"), NodeGroup("z", front_end=True, works=False))))
+    cluster_ = lab.engine().cluster(record)
     assert [node.name for node in cluster_.nodes] == ["z", "a-1"]
     assert cluster_.front_end.slots == 0
     assert not cluster_.via_front_end

@@ -185,6 +185,8 @@ def main(words: list[str]) -> int:
     answer: dict[str, Any] = {}
     if words[1] == "start":
         answer = start(manifest, "".join(words[2:]))
+        if "error" in answer and not manifest.attempts():
+            shutil.rmtree(manifest.folder)  # it was never begun: there is nothing to go on with
     elif words[1] == "status":
         answer = status(manifest)
     elif words[1] == "cancel":
