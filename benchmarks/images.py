@@ -154,9 +154,9 @@ class Lab:
             for node in self.cluster.nodes if "cpu" in one.controllers else ():
                 quota = round(processors * PERIOD)
                 if one.version == 1:
-                    (group / node.name / "cpu.cfs_quota_us").write_text(str(quota or -1))
+                    (group / node.id / "cpu.cfs_quota_us").write_text(str(quota or -1))
                 else:
-                    (group / node.name / "cpu.max").write_text(f"{quota or 'max'} {PERIOD}")
+                    (group / node.id / "cpu.max").write_text(f"{quota or 'max'} {PERIOD}")
 
     def used(self) -> float:
         """Return the processor seconds that all nodes used so far."""

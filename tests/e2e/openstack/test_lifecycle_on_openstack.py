@@ -24,6 +24,10 @@ def test_deploy_scale_stop_start_and_delete(user, project, unchanged):
     shown = json.loads(user.run("show", "tier", "--json").out)
     assert shown["state"] == "provisioned"
     assert address.floating_ip_address in json.dumps(shown)
+    network, tag = project.own.network, f"im:{shown['id']}"
+    for listed in (network.networks, network.subnets, network.routers, network.security_groups, network.ips):
+        assert list(listed(tags=tag)), f"{listed.__name__} by tag"
+    assert len(list(project.own.compute.servers(tags=tag))) == 3
 
     assert user.run("scale", "tier", "worker=3").status == 0
     assert set(nodes(user, project)) == {"frontend", "worker-1", "worker-2", "worker-3"}
