@@ -90,8 +90,9 @@ class Launch:
 
     @property
     def inside(self) -> Inside:
-        """What each container of the job must have."""
-        return Inside(self.container, self.facts.home, self.start, self.job.mounts, self.job.user)
+        """What each container of the job must have; ranks that the nodes' launcher starts come to it one by one."""
+        job, together = self.job, self.mode == "hybrid"
+        return Inside(self.container, self.facts.home, self.start, job.mounts, job.user, together=together)
 
     @property
     def control(self) -> str:

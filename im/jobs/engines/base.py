@@ -52,6 +52,7 @@ class Inside:
 
     ``home``: the user's, mounted where it is on the node. ``folder``: where the program starts. ``user``: a name or
     id of the image, "" = the user who runs the job. ``attached``: it reads standard input; ``terminal``: from a person.
+    ``together``: it may share a container with the other processes of its job on the node, if the engine can.
     """
 
     container: str
@@ -61,6 +62,7 @@ class Inside:
     user: str = ""
     attached: bool = False
     terminal: bool = False
+    together: bool = False
 
 
 class ContainerEngine(Protocol):

@@ -17,6 +17,9 @@ _UNNAME = 'case $1 in sha256:*) ;; *) exec {} rmi "$1" ;; esac'
 """Takes away a name that an image has besides ours. An archive may have none: then its id would be the whole image."""
 IN_SLURM = r"s@^([0-9]+:([^:]*,)?memory(,[^:]*)?|0:):(.*/job_[0-9]+/step_[^/]+(/user)?)(/.*)?$@--cgroup-parent=\4@p"
 """For sed: of our control groups, the one in which Slurm counts and limits our step."""
+_PLACE = "/tmp/im-"  # noqa: S108
+_MARK = 'echo $$ 2> /dev/null > "$0"; exec "$@"'
+"""Inside: leaves the rank's process id, if its user may, and becomes the rank."""
 _SPACES = "--network=host --ipc=host --pid=host --uts=host --security-opt seccomp=unconfined"
 
 
@@ -28,6 +31,8 @@ class Docker:
     read_only_mounts = True
     client = "sudo -E docker"
     rights = "--cap-add SYS_PTRACE"
+    together = True
+    """Whether the ranks of a node share a container."""
     without_tls: tuple[str, ...] = ()
     """Its daemon's configuration says which registries have no TLS."""
     myself = '--user="$(id -u):$(id -g)"'
@@ -58,19 +63,21 @@ class Docker:
 
     def run(self, inside: Inside) -> tuple[str, ...]:
         """Share the node's namespaces: MPI's ranks find each other by address, process id and shared memory."""
-        shared = [f"{at}:{at}" for at in (inside.home, *_SHARED)] + [f"{at}:{at}:ro" for at in _FILES]
-        volumes = shlex.join(word for mount in [*shared, *map(str, inside.mounts)] for word in ("-v", mount))
+        own = [f"{at}:{at}" for at in (inside.home, *_SHARED)] + [f"{at}:{at}:ro" for at in _FILES]
+        volumes = shlex.join(word for mount in [*own, *map(str, inside.mounts)] for word in ("-v", mount))
         names = f"$(env | sed -nE 's/^(({PASSED})[A-Za-z0-9_]*|HOME|USER|TERM)=.*/-e \\1/p') $IM_JOB_ENV"
         user = f"--user={shlex.quote(inside.user)}" if inside.user else self.myself
         terminal = "-it" if inside.terminal else "-i" if inside.attached else ""
-        options = f"{_FLAGS} {self.place} {terminal} {user} {self.rights} {_SPACES} {volumes} {names}"
-        line = f'{demand(inside.mounts)}exec {self.client} run {options} "$@"'
+        options = f"{_FLAGS} {self.place} {user} {self.rights} {_SPACES} {volumes}"
+        shared = _shared(self.client, options, names) if inside.together and self.together else ""
+        line = f'{demand(inside.mounts)}{shared}exec {self.client} run {options} {terminal} {names} "$@"'
         return "sh", "-c", line, "rank", f"--workdir={inside.folder}", f"{inside.container}:latest"
 
     def clean(self, job: str) -> tuple[str, ...]:
-        """Remove what has the job's label."""
+        """Remove what has the job's label, and all that is in it."""
         find = f"{self.client} ps --all --quiet --filter label=im.job={job}"
-        return "sh", "-c", f'left=$({find}) && [ -z "$left" ] || {self.client} rm --force $left'
+        remove = f'left=$({find}) && [ -z "$left" ] || {self.client} rm --force $left'
+        return "sh", "-c", f"{remove}; rm -rf {_PLACE}{job}"
 
 
 class Podman(Docker):
@@ -79,6 +86,36 @@ class Podman(Docker):
     name = "podman"
     client = "podman"
     rights = "--userns=keep-id"
+    together = False
     without_tls = ("--tls-verify=false",)
     myself = ""
     place = ""
+
+
+def _shared(client: str, options: str, names: str) -> str:
+    """Return lines of shell for a rank in the container that its job has on the node; whoever is there first makes it.
+
+    The container has no mark of the job, only its label: it goes after the ranks. A shell of the image waits in it; if
+    there is none, the lines end, and what follows them runs. ``exec`` does not pass on signals as ``run`` does: the
+    rank's process leaves its id for that.
+    """
+    make = f'{client} run --detach --interactive {options} "$1" "$2" /bin/sh -c \'read end\''
+    return f"""\
+place={_PLACE}$IM_JOB
+mkdir -p "$place"
+(
+    trap '' TERM
+    flock 9
+    [ -s "$place/container" ] || {make} > "$place/container" 2> /dev/null || echo none > "$place/container"
+) 9> "$place/lock"
+read -r container < "$place/container" || container=none
+if [ "$container" != none ]; then
+    shift 2
+    setsid {client} exec {names} "$container" /bin/sh -c '{_MARK}' "$place/$$" "$@" &
+    for name in HUP INT QUIT TERM USR1 USR2; do
+        trap "kill -$name \\$(cat $place/$$) 2> /dev/null" $name
+    done
+    while wait $!; code=$?; kill -0 $! 2> /dev/null; do :; done
+    exit $code
+fi
+"""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import signal
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -197,6 +199,77 @@ def test_another_user_may_be_asked_for():
     for engine in (UDOCKER, DOCKER, PODMAN):
         assert "--user=root" in engine.run(replace(INSIDE, user="root"))[2]
     assert LXC.run(replace(INSIDE, user="root"))[2].startswith("user=root;")
+
+
+SUDO = """\
+#!/bin/sh
+shift 2
+echo "$1 $2" >> "$HOME/calls"
+case "$1 $2" in
+"run --detach") sleep 0.2; echo held; exit $NO_SHELL ;;
+run*) while [ "$1" != im-1:latest ]; do shift; done ;;
+exec*) while [ "$1" != held ]; do shift; done ;;
+*) exit ;;
+esac
+shift
+exec "$@"
+"""
+"""Docker by way of sudo, which writes down what it is asked for, and starts programs here."""
+
+
+@pytest.fixture
+def rank(tmp_path):
+    """Starts a rank of a job whose ranks on this node may share a container of this Docker; cleans up after it."""
+    (tmp_path / "sudo").write_text(SUDO)
+    (tmp_path / "sudo").chmod(0o755)
+    job = secrets.token_hex(4)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "IM_JOB": job}
+
+    def start(*program, no_shell=0):
+        line = [*DOCKER.run(Inside("im-1", "/home/hpc", "/", together=True)), *program]
+        variables = {**environment, "NO_SHELL": str(no_shell)}
+        return subprocess.Popen(line, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    start.calls = tmp_path / "calls"
+    yield start
+    assert Path(f"/tmp/im-{job}").is_dir()
+    subprocess.run(DOCKER.clean(job), env=environment, check=True)
+    assert not Path(f"/tmp/im-{job}").exists()
+
+
+def test_ranks_that_come_together_share_one_container_of_docker(rank):
+    ranks = [rank("sh", "-c", 'echo "$1"; exit 4', "sh", f"a  '{number}'") for number in range(4)]
+    assert [each.communicate()[0] for each in ranks] == [f"a  '{number}'\n" for number in range(4)]
+    assert [each.returncode for each in ranks] == [4] * 4
+    assert sorted(rank.calls.read_text().splitlines()) == ["exec -e"] * 4 + ["run --detach"]
+
+
+def test_ranks_have_a_container_each_where_the_image_has_no_shell_to_wait_in_it(rank):
+    for _ in range(2):
+        output, errors = rank("echo", "alone", no_shell=127).communicate()
+        assert (output, errors) == ("alone\n", "")
+    assert [call.split()[1] == "--detach" for call in rank.calls.read_text().splitlines()] == [True, False, False]
+
+
+def test_a_signal_reaches_a_rank_whose_client_does_not_pass_it_on_and_its_last_words_are_heard(rank):
+    process = rank("sh", "-c", "trap 'echo last; exit 9' TERM; echo first; while :; do sleep 0.05; done")
+    assert process.stdout.readline() == "first\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate() == ("last\n", "")
+    assert process.returncode == 9
+
+
+def test_a_program_that_a_shared_container_lacks_has_the_code_of_a_shell(rank):
+    process = rank("no_such_program")
+    assert "no_such_program" in process.communicate()[1]
+    assert process.returncode == 127
+
+
+def test_only_dockers_ranks_share_a_container_and_what_is_started_once_has_its_own():
+    together = replace(INSIDE, together=True)
+    assert " exec -e" not in DOCKER.run(INSIDE)[2]
+    for engine in (UDOCKER, PODMAN, LXC):
+        assert engine.run(together) == engine.run(INSIDE)
 
 
 def test_podman_takes_the_words_of_docker_but_needs_no_root():

@@ -137,6 +137,11 @@ def test_the_images_launcher_runs_in_a_container_and_asks_us_to_enter_nodes():
     assert line[-3:] == ("./program", "-x", "a b")
 
 
+def test_ranks_of_the_nodes_launcher_may_share_a_container_which_a_daemon_of_the_images_has_anyway():
+    assert launch_of({}).inside.together
+    assert not launch_of(NEWER).inside.together
+
+
 def test_mpichs_launcher_gets_the_same_places():
     line = command_line(launch_of(HYDRA))
     assert following(line, "-hosts") == ["w-1:2,w-2:1"]
