@@ -13,6 +13,7 @@ import pytest
 from subcluster import ACCOUNTS, guarded_registry, mpi_archive
 
 from im.data_files import data_folder
+from im.jobs.preflight import tiny_image
 
 pytestmark = pytest.mark.e2e_local
 
@@ -71,6 +72,80 @@ def test_four_ranks_on_two_nodes_compute_together(engine_cluster, client, mpi_im
     assert code == 0, errors
     nodes = re.findall(r"rank \d of 4 on (\S+), container im-mpi-\w{16}, sum 10: right", output)
     assert sorted(nodes) == ["frontend", "frontend", "worker-1", "worker-1"], output
+
+
+TALK = """\
+trap 'exit 9' TERM
+echo rank $OMPI_COMM_WORLD_RANK began
+[ "$OMPI_COMM_WORLD_RANK" != "$1" ] || { sleep 2; exit 7; }
+while :; do sleep 0.1; done
+"""
+"""Ranks that say when they begin, and never end; but the one that the first word names, which fails."""
+
+
+@pytest.fixture
+def talk(engine_cluster, mpi_image, nothing_held):
+    """Starts four ranks in Docker on two nodes and waits until all have begun; afterwards nothing is held."""
+    started = []
+
+    def talk(failing=""):
+        words = ("-n", 4, "--engine", "docker", "--image", mpi_image, "--", "sh", "-c", TALK, "talk", failing)
+        started.append(engine_cluster.client("mpi", "run", engine_cluster.name, *words))
+        assert sorted(started[-1].stdout.readline() for _ in range(4)) == [f"rank {n} began\n" for n in range(4)]
+        return started[-1]
+
+    yield talk
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_ranks_of_a_node_share_a_container_of_docker_and_those_of_two_jobs_do_not(engine_cluster, talk):
+    for number in (1, 2):
+        talk()
+        for node in ("frontend", "worker-1"):
+            assert len(engine_cluster.on(node, HELD["docker"]).split()) == number
+
+
+def test_ctrl_c_ends_ranks_in_docker(talk):
+    process = talk()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+
+
+def test_a_rank_in_docker_that_fails_ends_the_others_and_the_job_with_its_code(talk):
+    process = talk("1")
+    process.communicate(timeout=60)
+    assert process.returncode == 7
+
+
+@pytest.mark.parametrize("victim", ["rank", "mpirun", "orted", "supervisor"])
+def test_whatever_is_killed_ranks_in_docker_end(engine_cluster, talk, victim):
+    process = talk()
+    node, pattern = {
+        "rank": ("worker-1", "'^sh -c trap'"),
+        "mpirun": ("frontend", "'^mpirun '"),
+        "orted": ("worker-1", "'^orted '"),
+        "supervisor": ("frontend", "'supervisor[.]py /'"),
+    }[victim]
+    engine_cluster.on(node, f"pkill -9 -f {pattern}")
+    process.communicate(timeout=30)
+    assert process.returncode == {"rank": 137, "supervisor": 125}.get(victim, process.returncode) != 0
+
+
+def test_a_program_that_is_not_in_an_image_of_docker_is_named(engine_cluster, client, mpi_image, nothing_held):
+    options = ("-n", 1, "--engine", "docker", "--image", mpi_image)
+    code, _, errors = client("mpi", "run", engine_cluster.name, *options, "--", "no_such_program")
+    assert (code, "no_such_program" in errors) == (127, True), errors
+
+
+def test_an_image_without_any_shell_runs_in_docker_too(engine_cluster, client, tmp_path, nothing_held):
+    tiny_image(tmp_path)
+    options = ("-n", 4, "--engine", "docker", "--image", tmp_path / "preflight.tar")
+    program = ("--mount", "/usr/bin/tini-static:/program:ro", "--", "/program", "--version")
+    code, output, errors = client("mpi", "run", engine_cluster.name, *options, *program)
+    assert (code, output.count("tini version")) == (0, 4), errors
 
 
 @pytest.mark.parametrize("engine", ENGINES)
