@@ -33,6 +33,7 @@ from im.api import LocalManager
 from im.config import load_settings
 from im.data_files import data_folder
 from im.jobs.command import command_line
+from im.jobs.engines import ENGINES
 from im.jobs.facts import survey
 from im.jobs.images import recognise
 from im.jobs.launch import MpiJob, decide
@@ -43,7 +44,7 @@ from im.ssh import connection
 
 HERE = Path(__file__).resolve().parent
 CLIENT = Path(sys.executable).with_name("im_client")
-ENGINES = ("docker", "podman", "lxc", "udocker")
+ALL = ("docker", "podman", "lxc", "udocker")
 PROGRAMS = {"NPopenmpi": "./usr/bin/NPopenmpi", "allreduce": "./usr/local/bin/allreduce"}
 
 
@@ -87,9 +88,17 @@ class Lab:
         text = f"export IM_JOB=bench; cd /tmp; rm -f netpipe\n{script}"
         cluster = self.cluster
         done = connection.run(cluster, cluster.front_end, ["bash", "-c", text], user=cluster.user, timeout=600)
+        if "docker" in script:
+            self._clean(cluster)
         if done.status:
             raise SystemExit(f"{script}\nexit code {done.status}: {done.stderr.decode()[-2000:]}")
         return done.stdout.decode()
+
+    @staticmethod
+    def _clean(cluster: Cluster) -> None:
+        """Remove the container that ranks of a node share, as the wards of a job do."""
+        for node in cluster.nodes:
+            connection.run(cluster, node, ENGINES["docker"].clean("bench"), user=cluster.user)
 
     def line(self, engine: str, ranks: Sequence[int], argv: Sequence[str]) -> str:
         """Return a job's command line, bare if engine is "", with so many ranks on each of the first nodes."""
@@ -178,7 +187,7 @@ def launching(lab: Lab, engine: str, pairs: int) -> dict[str, float]:
 
 def main(words: Sequence[str]) -> dict[str, object]:
     """Measure."""
-    number, engines = int(words[1]) if len(words) > 1 else 9, words[2:] or ENGINES
+    number, engines = int(words[1]) if len(words) > 1 else 9, words[2:] or ALL
     with (
         LocalManager(load_settings()) as im,
         laboratory(im, words[0] if words else "", "bench-mpi") as name,
