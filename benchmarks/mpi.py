@@ -88,17 +88,14 @@ class Lab:
         text = f"export IM_JOB=bench; cd /tmp; rm -f netpipe\n{script}"
         cluster = self.cluster
         done = connection.run(cluster, cluster.front_end, ["bash", "-c", text], user=cluster.user, timeout=600)
-        if "docker" in script:
-            self._clean(cluster)
         if done.status:
             raise SystemExit(f"{script}\nexit code {done.status}: {done.stderr.decode()[-2000:]}")
         return done.stdout.decode()
 
-    @staticmethod
-    def _clean(cluster: Cluster) -> None:
-        """Remove the container that ranks of a node share, as the wards of a job do."""
-        for node in cluster.nodes:
-            connection.run(cluster, node, ENGINES["docker"].clean("bench"), user=cluster.user)
+    def clean(self, engine: str) -> None:
+        """Remove what a run of ours has left on the nodes, as the wards of a job do."""
+        for node in self.cluster.nodes if engine else ():
+            connection.run(self.cluster, node, ENGINES[engine].clean("bench"), user=self.cluster.user)
 
     def line(self, engine: str, ranks: Sequence[int], argv: Sequence[str]) -> str:
         """Return a job's command line, bare if engine is "", with so many ranks on each of the first nodes."""
@@ -160,6 +157,7 @@ def measure(lab: Lab, engines: Sequence[str], number: int) -> dict[str, object]:
         for turn in range(number):
             for engine in reversed(lines) if turn % 2 else lines:
                 took[engine].append(microseconds(lab.shell(lines[engine])))
+                lab.clean(engine)
         found[case] = {"bare_us": round(median(took[""]), 2)} | {
             engine: [round(of(took[engine]) / of(took[""]), 2) for of in (median, min)] for engine in engines
         }
@@ -175,6 +173,7 @@ def launching(lab: Lab, engine: str, pairs: int) -> dict[str, float]:
     runs = []
     for _ in range(pairs):
         plain = float(lab.shell(f"s=$EPOCHREALTIME; {line}; echo $EPOCHREALTIME $s | awk '{{print $1 - $2}}'"))
+        lab.clean(engine)
         begun = time.monotonic()
         subprocess.run(words, check=True, capture_output=True)
         runs.append((plain, time.monotonic() - begun))
