@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from im.config import Settings
+from im.config import Settings, load_settings
 from im.contextualize.recipes import packages
 from im.errors import NotReachable
 from im.plan.model import Cluster, Identity, Node, NodeSpec
@@ -144,7 +144,7 @@ def alone(size: int, settings: Settings) -> None:
 def main(sizes: list[int], rounds: int = 3) -> None:
     """Measure all sizes that are asked for."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
-    settings = Settings()
+    settings = load_settings()
     floor(1, settings)
     ours(1, settings)
     if pairs := [size for size in sizes if size < LARGE]:

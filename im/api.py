@@ -2,7 +2,7 @@
 
 ::
 
-    with LocalManager(Settings()) as im:
+    with LocalManager(load_settings()) as im:
         topology = im.validate(Path("cluster.yaml"))
         view = im.deploy("lab", "local", topology)
         code = im.mpi_run("lab", ranks=4, image="mpi.tar", words=["mpi_hello"])

@@ -5,7 +5,7 @@
     class TestMyCloud(ProviderContract):
         @pytest.fixture
         def provider(self) -> Provider:
-            return MyProvider(Settings(), "mycloud")
+            return MyProvider(load_settings(), "mycloud")
 
 Each test makes infrastructures with new random ids, and releases them at its end, whatever happens. A real cloud may
 set ``patience`` (seconds that a server may take to change) and ``memory`` or ``cpus`` of its cheapest server. This

@@ -6,16 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+import msgspec
 
 from im import events as happened
 from im.events import Event
 from im.plan.model import AttachedVolume, InfrastructureState, Node, NodeState
 from im.topology.model import Topology
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +40,6 @@ class InfrastructureRecord:
     nodes: tuple[Node, ...] = ()
 
 
-@cache
-def _topologies() -> TypeAdapter[Topology]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Topology)
-
-
 def _row(value: object, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
     names = (item.name for item in fields(cast(Any, value)) if item.name not in leave_out)
     return {name: _naive(getattr(value, name)) for name in names}
@@ -64,7 +55,7 @@ def _aware(value: datetime | None) -> datetime | None:
 
 def infrastructure_row(record: InfrastructureRecord) -> dict[str, Any]:
     """Return the row of a record."""
-    topology = record.topology and _topologies().dump_json(record.topology).decode()
+    topology = record.topology and msgspec.json.encode(record.topology, enc_hook=str).decode()
     written = {
         "topology": topology,
         "counts": json.dumps(dict(record.counts)),
@@ -78,7 +69,7 @@ def infrastructure(row: Mapping[str, Any]) -> InfrastructureRecord:
     read = {
         "state": InfrastructureState(row["state"]),
         "until": InfrastructureState(row["until"]),
-        "topology": row["topology"] and _topologies().validate_json(row["topology"]),
+        "topology": row["topology"] and msgspec.json.decode(row["topology"], type=Topology),
         "counts": json.loads(row["counts"]),
         "outputs": json.loads(row["outputs"]),
     }

@@ -11,6 +11,7 @@ from im.topology.document import Map, Seq, as_map
 from im.topology.findings import Findings, did_you_mean
 from im.topology.model import InputDefinition, Mark
 from im.topology.schema import Property, check_definition, property_of
+from im.topology.software import plain
 from im.topology.syntax import holds_function
 from im.topology.values import check_value, integer, version_text
 
@@ -82,7 +83,7 @@ def _definition(definition: Property, body: Map) -> InputDefinition:
         definition.name,
         str(body.get("type", "string")),
         " ".join(description.split()) if isinstance(description, str) else "",
-        definition.default,
+        plain(definition.default),
         required=definition.required and definition.default is None,
     )
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from msgspec import structs
 from subcluster import SubCluster, mpi_archive
 from xdist.scheduler import LoadFileScheduling
 
 from im.api import LocalManager
-from im.config import Settings, default_home
+from im.config import Settings, default_home, load_settings
 from im.data_files import data_folder
 from im.plan.model import Node
 
@@ -51,7 +52,7 @@ def new_home(cache) -> Iterator[Callable[[], Settings]]:
             home = Path(folder) / secrets.token_hex(4)
             home.mkdir()
             (home / "cache").symlink_to(cache)
-            return Settings(home=home)
+            return structs.replace(load_settings(), home=home)
 
         yield make
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from im.config import Settings
 from im.contextualize.configure import configure, digest
@@ -330,7 +331,7 @@ def test_a_second_run_ends_what_a_lost_client_left_running(lab, tmp_path):
 
 
 def test_silence_longer_than_the_task_timeout_ends_the_run_with_a_hint(lab, tmp_path):
-    impatient = replace(lab, settings=lab.settings.model_copy(update={"task_timeout": 3.0}), events=[])
+    impatient = replace(lab, settings=structs.replace(lab.settings, task_timeout=3.0), events=[])
     with pytest.raises(ContextualizationError, match="no sign of progress for 3 s") as caught:
         impatient.configure(topology(sleeping(tmp_path)))
     assert "IM_TASK_TIMEOUT" in caught.value.hint

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from subcluster import SubCluster
 
 from im.api import LocalManager
@@ -117,7 +118,7 @@ class Made:
 def deployed(settings: Settings, name: str, template: Path, import_map: dict[str, Path]) -> Iterator[Made]:
     """Read a template while Galaxy is there, and deploy it when that is gone."""
     with galaxy() as server:
-        allowed = settings.model_copy(update={"galaxy": server, "import_hosts": ["127.0.0.1"]})
+        allowed = structs.replace(settings, galaxy=server, import_hosts=["127.0.0.1"])
         with LocalManager(allowed) as im:
             topology = im.validate(template, import_map=import_map, dialect="im")
     with LocalManager(settings) as im:

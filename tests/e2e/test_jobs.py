@@ -176,9 +176,9 @@ def test_a_connection_that_falls_silent_ends_the_job(subcluster, mpi_image, noth
     """The ssh process that holds the connection stops: as if the network swallowed everything."""
     script = f"""
 import sys
-from im.config import Settings
+from im.config import load_settings
 from im.jobs.mpi import MpiJob, run
-with LocalManager(Settings()) as im:
+with LocalManager(load_settings()) as im:
     job = MpiJob(4, {str(mpi_image)!r}, ("mpi_hello", "300"), patience=8.0)
     sys.exit(run(im.cluster({subcluster.name!r}), job, emit=lambda event: None))
 """

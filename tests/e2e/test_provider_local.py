@@ -16,9 +16,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from subcluster import first_process, restart_machine
 
-from im.config import Settings, default_home
+from im.config import Settings, default_home, load_settings
 from im.errors import AddressInUse, NoCapacity, ProviderError
 from im.plan.model import NodeSpec
 from im.providers.base import Environment
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.e2e_local
 
 IMAGE = "debian-12"
 CONF = Path("/proc/sys/net/ipv4/conf")
-MACHINE = LocalProvider(Settings()).catalog().largest
+MACHINE = LocalProvider(load_settings()).catalog().largest
 
 
 @pytest.fixture(scope="session")
@@ -141,10 +142,14 @@ class Lab:
         assert self.provider.release(infrastructure) == ()
 
 
+def at(home: Path, **options) -> Settings:
+    return structs.replace(load_settings(), home=home, **options)
+
+
 def home(path: Path, cache: Path, **options) -> Settings:
     path.mkdir()
     (path / "cache").symlink_to(cache)
-    return Settings(home=path, **options)
+    return at(path, **options)
 
 
 def banner(address: str, timeout: float = 1.0) -> bytes:
@@ -493,13 +498,14 @@ def test_release_removes_by_the_id_alone_what_lost_its_marks(lab, provider, sett
 CLIENT = """
 import sys
 from pathlib import Path
-from im.config import Settings
+from msgspec import structs
+from im.config import load_settings
 from im.plan.model import NodeSpec
 from im.providers.contract import make_identity
 from im.providers.local import LocalProvider
 
 home, infrastructure, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-provider = LocalProvider(Settings(home=home))
+provider = LocalProvider(structs.replace(load_settings(), home=home))
 specs = [
     NodeSpec(infrastructure, "worker", i, f"worker-{i}", f"{infrastructure}-{i}", 1, 128 << 20, "debian-12",
              identity=make_identity())
@@ -586,7 +592,7 @@ def tiny_disk(tmp_path):
 
 def test_too_small_a_disk_for_the_base_image_is_said_before_work_starts(tiny_disk):
     with pytest.raises(NoCapacity, match="MiB free") as caught:
-        LocalProvider(Settings(home=tiny_disk.parent)).prepare(Environment("0000aaaa", "x", images=(IMAGE,)), ignore)
+        LocalProvider(at(tiny_disk.parent)).prepare(Environment("0000aaaa", "x", images=(IMAGE,)), ignore)
     assert "IM_HOME" in caught.value.hint
 
 
@@ -594,9 +600,7 @@ def test_a_disk_that_fills_up_while_the_base_image_is_made_leaves_nothing(tiny_d
     monkeypatch.setattr(image, "NEEDED_SPACE", 0)
     events = []
     with pytest.raises(NoCapacity, match="the disk is full"):
-        LocalProvider(Settings(home=tiny_disk.parent)).prepare(
-            Environment("0000aaaa", "x", images=(IMAGE,)), events.append
-        )
+        LocalProvider(at(tiny_disk.parent)).prepare(Environment("0000aaaa", "x", images=(IMAGE,)), events.append)
     assert [events[0].kind, events[-1].kind] == ["started", "failed"]
     assert {event.kind for event in events[1:-1]} == {"progress"}
     assert [path.name for path in (tiny_disk / "local/images").iterdir()] == [f".{IMAGE}.lock"]
@@ -604,10 +608,11 @@ def test_a_disk_that_fills_up_while_the_base_image_is_made_leaves_nothing(tiny_d
 
 def test_a_client_that_is_killed_while_it_makes_the_base_image_leaves_no_process(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from im.config import Settings\n"
+        "import sys; from pathlib import Path; from msgspec import structs; from im.config import load_settings\n"
         "from im.providers.base import Environment\n"
         "from im.providers.local import LocalProvider\n"
-        "LocalProvider(Settings(home=Path(sys.argv[1]))).prepare(Environment('0000aaaa', 'x', images=('debian-12',)),\n"
+        "settings = structs.replace(load_settings(), home=Path(sys.argv[1]))\n"
+        "LocalProvider(settings).prepare(Environment('0000aaaa', 'x', images=('debian-12',)),\n"
         "    lambda event: print(event.kind, flush=True))"
     )
     client = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "home")], stdout=subprocess.PIPE)
@@ -629,7 +634,7 @@ def test_an_unknown_image_is_refused_with_the_known_ones(lab, provider):
 
 
 def test_an_image_that_is_not_made_yet_is_refused_by_create(tmp_path, lab):
-    provider = LocalProvider(Settings(home=tmp_path / "fresh"))
+    provider = LocalProvider(at(tmp_path / "fresh"))
     with pytest.raises(ProviderError, match="not made yet"):
         provider.create([lab.spec(secrets.token_hex(4))])
     assert provider.infrastructures() == {}

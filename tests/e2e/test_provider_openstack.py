@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from im.config import Settings
+from im.config import load_settings
 from im.errors import NoCapacity
 from im.plan.model import AttachedVolume
 from im.providers.base import Environment
@@ -32,7 +32,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def one_provider():
-    return open_cloud(CLOUD, Settings())
+    return open_cloud(CLOUD, load_settings())
 
 
 def marked(provider, infrastructure):
@@ -150,7 +150,7 @@ class TestOpenStackKeepsTheContract(ProviderContract):
 
     @pytest.mark.skipif(not SMALL, reason="IM_TEST_SMALL_CLOUD names no project with a small quota")
     def test_a_quota_that_does_not_suffice_is_told_with_its_numbers_and_the_request(self, image):
-        provider = open_cloud(SMALL, Settings())
+        provider = open_cloud(SMALL, load_settings())
         environment = Environment("0f0f0f0f", "contract")
         try:
             provider.prepare(environment, ignore)

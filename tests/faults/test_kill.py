@@ -9,6 +9,7 @@ import struct
 
 import pytest
 from engine_lab import Lab, cluster, open_store
+from msgspec import structs
 
 from im.clock import VirtualClock
 from im.plan.model import InfrastructureState, NodeState
@@ -58,7 +59,7 @@ class FileLab(Lab):
 
     def __init__(self, home, database):
         super().__init__(home, database)
-        self.settings = self.settings.model_copy(update={"absence_grace": 0.5})
+        self.settings = structs.replace(self.settings, absence_grace=0.5)
         self.clock = SharedClock()
         self.reopen()
 
@@ -101,7 +102,7 @@ def kill_everywhere(tmp_path, database, work, check, *, begin=lambda lab: None, 
             home = tmp_path / f"{n}-{after}"
             shutil.copytree(tmp_path / "begin", home)
             lab = FileLab.__new__(FileLab)
-            lab.__dict__.update(blank.__dict__ | {"settings": blank.settings.model_copy(update={"home": home})})
+            lab.__dict__.update(blank.__dict__ | {"settings": structs.replace(blank.settings, home=home)})
             ended = in_child(lambda lab=lab, n=n, after=after: _mortal(lab, n, after, work)) == 0
             lab.reopen()
             check(lab)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from im.config import OcciSite
+from im.config import Login, OcciSite
 from im.errors import InputError, NotPermitted, ProviderError
 
 if TYPE_CHECKING:
@@ -87,26 +87,26 @@ def site_of_address(endpoint: str, environ: Mapping[str, str] = os.environ) -> O
     if scheme not in {"http", "https"}:
         raise InputError(f"{endpoint!r} is no address of an OCCI site", hint="occi:https://…, or occi:NAME of a site")
     proxy = environ.get("X509_USER_PROXY", "")
-    ways: tuple[tuple[str, object], ...] = (
+    ways: tuple[tuple[Login, object], ...] = (
         ("application-credential", environ.get("OS_APPLICATION_CREDENTIAL_ID")),
         ("oidc", environ.get("OS_ACCESS_TOKEN")),
         ("token", environ.get("OS_TOKEN")),
         ("password", environ.get("OS_USERNAME")),
         ("x509", proxy),
     )
-    said = {
-        "endpoint": endpoint,
-        "auth": next((name for name, given in ways if given), "none"),
-        "auth_url": environ.get("OS_AUTH_URL", ""),
-        "username": environ.get("OS_USERNAME", ""),
-        "user_domain": environ.get("OS_USER_DOMAIN_NAME", "Default"),
-        "project": environ.get("OS_PROJECT_ID") or environ.get("OS_PROJECT_NAME", ""),
-        "project_domain": environ.get("OS_PROJECT_DOMAIN_NAME", "Default"),
-        "credential": environ.get("OS_APPLICATION_CREDENTIAL_ID", ""),
-        "certificate": proxy or None,
-        "ca": environ.get("OS_CACERT") or None,
-    }
-    return OcciSite.model_validate(said)
+    authorities = environ.get("OS_CACERT")
+    return OcciSite(
+        endpoint=endpoint,
+        auth=next((name for name, given in ways if given), "none"),
+        auth_url=environ.get("OS_AUTH_URL", ""),
+        username=environ.get("OS_USERNAME", ""),
+        user_domain=environ.get("OS_USER_DOMAIN_NAME", "Default"),
+        project=environ.get("OS_PROJECT_ID") or environ.get("OS_PROJECT_NAME", ""),
+        project_domain=environ.get("OS_PROJECT_DOMAIN_NAME", "Default"),
+        credential=environ.get("OS_APPLICATION_CREDENTIAL_ID", ""),
+        certificate=Path(proxy) if proxy else None,
+        ca=Path(authorities) if authorities else None,
+    )
 
 
 def _keystone_plugin(site: OcciSite, auth_url: str, secret: str) -> BaseAuthPlugin:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from ooi_site import Ooi, connect
 
 from im.config import Settings
@@ -129,21 +130,21 @@ def test_an_application_credential_of_the_sites_keystone_logs_in(ooi, monkeypatc
     try:
         monkeypatch.setenv("TIER_SECRET", credential.secret)
         changes = {"auth": "application-credential", "credential": credential.id, "secret_env": "TIER_SECRET"}
-        assert Client(ooi.site.model_copy(update=changes), "occi:ooi").listing(NETWORK)
+        assert Client(structs.replace(ooi.site, **changes), "occi:ooi").listing(NETWORK)
     finally:
         connection.identity.delete_application_credential(user, credential.id)
 
 
 def test_a_token_of_the_sites_keystone_logs_in(ooi, monkeypatch):
     monkeypatch.setenv("TIER_TOKEN", ooi.connection.auth_token)
-    site = ooi.site.model_copy(update={"auth": "token", "secret_env": "TIER_TOKEN"})
+    site = structs.replace(ooi.site, auth="token", secret_env="TIER_TOKEN")
     assert Client(site, "occi:ooi").listing(NETWORK)
 
 
 def test_a_wrong_password_is_told_in_words(ooi, monkeypatch):
     monkeypatch.setenv("TIER_SECRET", "wr0ng-w0rd")
     with pytest.raises(NotPermitted, match="does not accept the login") as caught:
-        Client(ooi.site.model_copy(update={"secret_env": "TIER_SECRET"}), "occi:ooi").discover()
+        Client(structs.replace(ooi.site, secret_env="TIER_SECRET"), "occi:ooi").discover()
     assert "wr0ng-w0rd" not in str(caught.value)
 
 
@@ -215,9 +216,7 @@ def test_a_volume_is_cinders_and_goes_with_its_infrastructure(ooi, deployed):
 
 
 def test_a_private_network_is_neutrons_and_goes_with_its_infrastructure(ooi, deployed):
-    deployed.provider = OcciProvider(
-        Settings(occi={"ooi": ooi.site.model_copy(update={"make_networks": True})}), "occi:ooi"
-    )
+    deployed.provider = OcciProvider(Settings(occi={"ooi": structs.replace(ooi.site, make_networks=True)}), "occi:ooi")
     networks = (Network("lan", cidr="10.99.7.0/24"),)
     deployed.provider.prepare(Environment(deployed.infrastructure, "net", networks=networks), ignore)
     deployed.spec = replace(deployed.spec, networks=("lan",))

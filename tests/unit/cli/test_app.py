@@ -78,7 +78,7 @@ def test_help_imports_nothing_heavy():
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     modules = set(output.split())
     assert modules.isdisjoint(
-        {"sqlalchemy", "paramiko", "rich.live", "pydantic", "toscaparser", "ansible_runner", "yaml"}
+        {"sqlalchemy", "paramiko", "rich.live", "msgspec", "toscaparser", "ansible_runner", "yaml"}
     )
 
 

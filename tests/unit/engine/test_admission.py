@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from engine_lab import cluster
+from msgspec import structs
 
 from im.errors import InputError, NoCapacity
 from im.plan.model import CloudNetwork, InfrastructureState, Room
@@ -64,7 +65,7 @@ def test_the_front_end_needs_a_public_address_only_where_nothing_else_leads_to_i
 def test_with_a_jump_host_the_front_end_needs_no_public_address(lab):
     offer(lab, quota={"public-addresses": Room(0)})
     lab.provider.capabilities -= {Capability.DIRECT}
-    lab.settings = lab.settings.model_copy(update={"jump_hosts": {"fake": "me@gateway"}})
+    lab.settings = structs.replace(lab.settings, jump_hosts={"fake": "me@gateway"})
     record = lab.deploy()
     assert record.state is InfrastructureState.READY
     assert lab.provider.calls["publish"] == 0

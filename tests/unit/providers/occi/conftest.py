@@ -24,7 +24,7 @@ class ReplayedSite:
 
     def settings(self, **changes: object) -> OcciSite:
         said = {"endpoint": self.url, "auth": "token", "secret_env": "OCCI_TOKEN", "timeout": 5.0, "parallel": 4}
-        return OcciSite.model_validate(said | changes)
+        return OcciSite(**said | changes)
 
     def client(self, **changes: object) -> Client:
         return Client(self.settings(**changes), "occi:test")

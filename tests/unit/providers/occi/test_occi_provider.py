@@ -52,7 +52,7 @@ def toy(serve, manner) -> ToySite:
 
 def make(toy: ToySite, **changes: object) -> OcciProvider:
     said = {"endpoint": toy.url, "auth": "none", "parallel": 3, "timeout": 5.0} | changes
-    return OcciProvider(Settings(occi={"toy": OcciSite.model_validate(said)}), "occi:toy")
+    return OcciProvider(Settings(occi={"toy": OcciSite(**said)}), "occi:toy")
 
 
 def posts(server: Server, path: str = "/compute/") -> int:

@@ -12,7 +12,6 @@ import json
 import pytest
 from loopback import Answer
 
-from im.config import OcciSite
 from im.errors import NotPermitted
 from im.plan.model import Identity, NodeSpec
 from im.providers.occi.auth import keystone_of
@@ -324,5 +323,4 @@ def test_an_image_whose_title_has_slashes_in_it_is_understood(site):
 
 
 def test_the_dialect_in_the_settings_wins(two):
-    settings = OcciSite(endpoint=two.origin, auth="none", dialect="standard")
-    assert two.client(**settings.model_dump(exclude={"endpoint"})).site.dialect.name == "standard"
+    assert two.client(auth="none", dialect="standard").site.dialect.name == "standard"
