@@ -411,6 +411,29 @@ def test_ranks_in_docker_under_slurm_end_with_their_client(full_batch_cluster, m
         time.sleep(0.5)
 
 
+ENDED = """\
+set -e
+end() {
+    PYTHONPATH=/usr/local/lib/im python3 -c 'from im_batch import hooks; hooks.for_docker("4000000")'
+    find /sys/fs/cgroup -name "$container"
+    docker ps --all --quiet
+}
+image=$(docker images --quiet | head -n 1)
+for turn in 1 2 3; do
+    container=$(docker run --detach --label im.slurm=4000000 "$image" sleep 300)
+    end &
+    end
+    wait
+done
+echo three
+"""
+"""Makes two remove a job's container at once; prints what is still there when one of them goes on."""
+
+
+def test_a_container_of_a_job_that_ends_is_gone_whoever_removes_it(worker):
+    assert worker(ENDED) == "three\n"
+
+
 def status(cluster, sweep):
     output, _ = cluster.client("sweep", "status", cluster.name, sweep, "--json").communicate(timeout=60)
     return json.loads(output)[0]

@@ -133,9 +133,13 @@ def kill(container: str, signal: str) -> None:
 
 
 def remove(container: str) -> None:
-    """End and remove a container."""
-    with contextlib.suppress(BatchError):
+    """End and remove a container. Docker refuses to do it twice: if somebody else is at it, wait until it is gone."""
+    try:
         _ask("DELETE", f"/containers/{container}?force=1")
+    except BatchError as error:
+        if "already in progress" in str(error):
+            with contextlib.suppress(BatchError):
+                _ask("POST", f"/containers/{container}/wait?condition=removed")
 
 
 def left(job: str) -> list[str]:
