@@ -18,6 +18,8 @@ from im.jobs.preflight import tiny_image
 pytestmark = pytest.mark.e2e_local
 
 ENGINES = ("docker", "podman", "lxc")
+REST = tuple(pytest.param(engine, marks=pytest.mark.long) for engine in ENGINES[1:])
+"""Those that differ little in what a test asks for, where it takes long."""
 REMOVED = {
     "docker": "docker rmi --force {}:latest",
     "podman": "podman rmi --force {}:latest",
@@ -168,7 +170,7 @@ def mpich_image(cache):
     return mpi_archive(cache, "e2e-mpich.tar", *programs, MPI="mpich")
 
 
-@pytest.mark.parametrize("engine", [*ENGINES, "udocker"])
+@pytest.mark.parametrize("engine", ["docker", "udocker", *REST])
 @pytest.mark.usefixtures("nothing_held")
 def test_an_image_with_mpich_is_started_by_its_own_launcher(engine_cluster, client, mpich_image, engine):
     options = ("-n", 4, "--engine", engine, "--image", mpich_image, "--time", "60")
@@ -178,7 +180,7 @@ def test_an_image_with_mpich_is_started_by_its_own_launcher(engine_cluster, clie
     assert (code, sorted(nodes)) == (0, ["frontend", "frontend", "worker-1", "worker-1"]), output
 
 
-@pytest.mark.parametrize("engine", [*ENGINES, "udocker"])
+@pytest.mark.parametrize("engine", ["docker", "udocker", *REST])
 @pytest.mark.usefixtures("nothing_held")
 def test_a_rank_that_ends_after_all_others_ends_too_with_mpich(engine_cluster, client, mpich_image, engine):
     options = ("-n", 4, "--engine", engine, "--image", mpich_image, "--time", "60")
@@ -237,7 +239,7 @@ def test_an_image_is_listed_with_its_library_and_can_be_removed(engine_cluster, 
     ]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["docker", *REST])
 def test_an_image_is_built_once_in_the_cluster_and_runs_from_its_own_registry(
     engine_cluster, client, mpi_image, tmp_path, engine
 ):
@@ -296,7 +298,7 @@ while not os.path.exists("/srv/over"):
 """
 
 
-@pytest.mark.parametrize("engine", [*ENGINES, "udocker"])
+@pytest.mark.parametrize("engine", ["docker", "udocker", *REST])
 def test_an_account_at_a_registry_is_used_and_stands_on_no_command_line(engine_cluster, client, guarded, engine):
     reference, log_in = guarded
     client("image", "rm", engine_cluster.name, reference)

@@ -176,6 +176,7 @@ def test_a_connection_that_falls_silent_ends_the_job(subcluster, mpi_image, noth
     """The ssh process that holds the connection stops: as if the network swallowed everything."""
     script = f"""
 import sys
+from im.api import LocalManager
 from im.config import load_settings
 from im.jobs.mpi import MpiJob, run
 with LocalManager(load_settings()) as im:
@@ -186,7 +187,7 @@ with LocalManager(load_settings()) as im:
     process = subcluster.python(script)
     master = 0
     try:
-        process.stdout.readline()
+        assert "right" in process.stdout.readline()
         master = connection_to_front_end(cluster)
         os.kill(master, signal.SIGSTOP)
         wait_until(lambda: not subcluster.left_over(cluster))

@@ -66,7 +66,7 @@ def wait_for_line(process: subprocess.Popen[str], word: str) -> str:
     raise AssertionError(f"the client ended without saying {word!r}")
 
 
-@pytest.mark.parametrize("moment", ["requested", "packages", "preflight"])
+@pytest.mark.parametrize("moment", [pytest.param("requested", marks=pytest.mark.long), "packages", "preflight"])
 def test_a_client_that_is_killed_is_continued_by_the_same_command(life, moment):
     process = life.client("deploy", TEMPLATE, "--name", "life", "--input", "workers=1")
     wait_for_line(process, moment)
