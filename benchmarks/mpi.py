@@ -4,9 +4,9 @@ Two ranks on two nodes, two on one node (shared memory), and four on both: NetPI
 ``allreduce.c`` of this folder. The runs in containers are the command line of ``im_client mpi run``, the bare ones the
 same ``mpirun`` without the container's words; they are short and interleaved, and each figure is the ratio of their
 medians, with that of the fastest run of each side beside it: what else the machine does adds to a run, and never takes
-from it. Two nodes have a processor each, as machines do: which one a rank is on would matter more than its engine. Then
-what ``im_client mpi run`` as a whole takes for a program that does nothing, against its own command line alone. Prints
-one JSON object::
+from it. Bare runs twice in each turn: by how much the ratio of the two is not 1 is chance. Two nodes have a processor
+each, as machines do: which one a rank is on would matter more than its engine. Then what ``im_client mpi run`` as a
+whole takes for a program that does nothing, against its own command line alone. Prints one JSON object::
 
     python benchmarks/mpi.py                            # on a front-end that works and one worker, with every engine
     python benchmarks/mpi.py lab 9 podman udocker       # on a sub-cluster that is there; 9 runs, these engines
@@ -64,6 +64,7 @@ CASES = {
 """Ranks on each node, and the program, which takes a second or two: the pace of a machine changes from one to the next.
 
 NetPIPE makes seven trials, of which the best counts."""
+AGAIN = "bare, again"
 LAUNCHES = 7
 PROCESSORS = 2
 YIELD = "OMPI_MCA_mpi_yield_when_idle=1 "
@@ -94,7 +95,7 @@ class Lab:
 
     def clean(self, engine: str) -> None:
         """Remove what a run of ours has left on the nodes, as the wards of a job do."""
-        for node in self.cluster.nodes if engine else ():
+        for node in self.cluster.nodes if engine in ENGINES else ():
             connection.run(self.cluster, node, ENGINES[engine].clean("bench"), user=self.cluster.user)
 
     def line(self, engine: str, ranks: Sequence[int], argv: Sequence[str]) -> str:
@@ -146,20 +147,22 @@ def microseconds(said: str) -> float:
 def measure(lab: Lab, engines: Sequence[str], number: int) -> dict[str, object]:
     """Run all cases bare and in all engines, in turn, forwards and backwards.
 
-    Return per case the bare runs' median, and of each engine the ratios of medians and of minima.
+    Return per case the bare runs' median, and of each engine, and bare once more, the ratios of medians and of minima.
     """
     found = {}
     for case, (ranks, argv) in CASES.items():
         last = " > /dev/null && tail -n 1 netpipe" if argv[0] == "NPopenmpi" else ""
         lines = {engine: lab.line(engine, ranks, argv) + last for engine in ("", *engines)}
+        lines[AGAIN] = lines[""]
         took: dict[str, list[float]] = {engine: [] for engine in lines}
         lab.give_processors(own=len(ranks) > 1)
         for turn in range(number):
             for engine in reversed(lines) if turn % 2 else lines:
                 took[engine].append(microseconds(lab.shell(lines[engine])))
                 lab.clean(engine)
-        found[case] = {"bare_us": round(median(took[""]), 2)} | {
-            engine: [round(of(took[engine]) / of(took[""]), 2) for of in (median, min)] for engine in engines
+        bare = took.pop("")
+        found[case] = {"bare_us": round(median(bare), 2)} | {
+            engine: [round(of(times) / of(bare), 2) for of in (median, min)] for engine, times in took.items()
         }
         print(case, json.dumps(found[case]), file=sys.stderr, flush=True)
     lab.give_processors(own=False)
