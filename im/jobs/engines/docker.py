@@ -74,9 +74,10 @@ class Docker:
         return "sh", "-c", line, "rank", f"--workdir={inside.folder}", f"{inside.container}:latest"
 
     def clean(self, job: str) -> tuple[str, ...]:
-        """Remove what has the job's label, and all that is in it."""
+        """Remove the container that the ranks share, or what has the job's label, and all that is in it."""
         find = f"{self.client} ps --all --quiet --filter label=im.job={job}"
-        remove = f'left=$({find}) && [ -z "$left" ] || {self.client} rm --force $left'
+        shared = f'read -r left 2> /dev/null < {_PLACE}{job}/container && [ "$left" != none ]'
+        remove = f'{{ {shared} || left=$({find}); }} && [ -z "$left" ] || {self.client} rm --force $left'
         return "sh", "-c", f"{remove}; rm -rf {_PLACE}{job}"
 
 
