@@ -230,10 +230,12 @@ def rank(tmp_path):
         variables = {**environment, "NO_SHELL": str(no_shell)}
         return subprocess.Popen(line, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    start.calls = tmp_path / "calls"
+    def clean():
+        subprocess.run(DOCKER.clean(job), env=environment, check=True)
+
+    start.calls, start.clean = tmp_path / "calls", clean
     yield start
-    assert Path(f"/tmp/im-{job}").is_dir()
-    subprocess.run(DOCKER.clean(job), env=environment, check=True)
+    clean()
     assert not Path(f"/tmp/im-{job}").exists()
 
 
@@ -241,14 +243,18 @@ def test_ranks_that_come_together_share_one_container_of_docker(rank):
     ranks = [rank("sh", "-c", 'echo "$1"; exit 4', "sh", f"a  '{number}'") for number in range(4)]
     assert [each.communicate()[0] for each in ranks] == [f"a  '{number}'\n" for number in range(4)]
     assert [each.returncode for each in ranks] == [4] * 4
-    assert sorted(rank.calls.read_text().splitlines()) == ["exec -e"] * 4 + ["run --detach"]
+    rank.clean()
+    calls = rank.calls.read_text().splitlines()
+    assert (sorted(calls[:-1]), calls[-1]) == (["exec -e"] * 4 + ["run --detach"], "rm --force")
 
 
 def test_ranks_have_a_container_each_where_the_image_has_no_shell_to_wait_in_it(rank):
     for _ in range(2):
         output, errors = rank("echo", "alone", no_shell=127).communicate()
         assert (output, errors) == ("alone\n", "")
-    assert [call.split()[1] == "--detach" for call in rank.calls.read_text().splitlines()] == [True, False, False]
+    rank.clean()
+    made, *others, asked = rank.calls.read_text().splitlines()
+    assert (made, len(others), asked) == ("run --detach", 2, "ps --all")
 
 
 def test_a_signal_reaches_a_rank_whose_client_does_not_pass_it_on_and_its_last_words_are_heard(rank):
