@@ -117,6 +117,12 @@ def test_files_arguments_and_variables_reach_every_rank_unchanged(launch, tmp_pa
     assert len(folders) == 1
 
 
+def test_programs_look_at_the_clock_without_a_system_call(launch, nothing_left):
+    """PRoot hides the vDSO, with which MPI waits, from what it runs as another kernel."""
+    code, output, errors = finish(launch("sh", "-c", "LD_SHOW_AUXV=1 sh -c :", ranks=1))
+    assert (code, "AT_SYSINFO_EHDR" in output) == (0, True), errors
+
+
 def test_a_job_that_takes_too_long_is_ended_with_the_code_of_timeout(launch, nothing_left):
     assert finish(launch("mpi_hello", "300", options=("--time", "4")))[0] == 124
 
