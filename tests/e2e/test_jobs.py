@@ -63,7 +63,10 @@ def nothing_left(subcluster):
     """After the test, no node runs anything of the cluster's user."""
     cluster = subcluster.cluster
     yield cluster
-    wait_until(lambda: not subcluster.left_over(cluster))
+    limit = time.monotonic() + 30
+    while left := subcluster.left_over(cluster):
+        assert time.monotonic() < limit, left
+        time.sleep(0.1)
 
 
 def finish(process, seconds=120):
