@@ -26,9 +26,11 @@ def load_settings() -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise InputError(str(error), where=str(file), hint="mend the file") from None
     said = _merged({name.lower(): value for name, value in said.items()}, _environment())
-    if wrong := "; ".join(_faults(said, Settings)):
-        raise InputError(wrong, where="settings", hint=f"{file} or an IM_* variable")
-    return _convert(said, Settings)
+    try:
+        return _convert(said, Settings)
+    except msgspec.ValidationError:
+        wrong = "; ".join(_faults(said, Settings))
+        raise InputError(wrong, where="settings", hint=f"{file} or an IM_* variable") from None
 
 
 def default_home() -> Path:
