@@ -38,7 +38,7 @@ from im.jobs.facts import survey
 from im.jobs.images import recognise
 from im.jobs.preparation import ensure
 from im.plan.model import Cluster, Node
-from im.providers.local.cgroups import create, hierarchies
+from im.providers.local.cgroups import hierarchies
 from im.ssh import connection
 
 WORKERS = 7
@@ -46,6 +46,8 @@ FILES, FILE_SIZE = 60, 5_000_000
 NAME = "bench/random:1"
 OWN = 0.2
 """Processors of each node that are its own: with two, eight nodes leave some to what is not in a node."""
+PERIOD = 100_000
+"""Microseconds, as provider local sets it."""
 
 
 def make(archive: Path) -> None:
@@ -147,8 +149,14 @@ class Lab:
 
     def hold(self, processors: float) -> None:
         """Let each node use no more than so many processors; 0: as many as there are."""
-        for node in self.cluster.nodes:
-            create(hierarchies(), self.cluster.infrastructure, node.id, processors, 0)
+        for one in hierarchies():
+            group = one.mount / f"im-{self.cluster.infrastructure}"
+            for node in self.cluster.nodes if "cpu" in one.controllers else ():
+                quota = round(processors * PERIOD)
+                if one.version == 1:
+                    (group / node.id / "cpu.cfs_quota_us").write_text(str(quota or -1))
+                else:
+                    (group / node.id / "cpu.max").write_text(f"{quota or 'max'} {PERIOD}")
 
     def used(self) -> float:
         """Return the processor seconds that all nodes used so far."""

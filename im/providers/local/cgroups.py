@@ -57,8 +57,8 @@ def _version_one(where: Path, options: Sequence[str]) -> Hierarchy | None:
     return Hierarchy(where, 1, frozenset(names), ",".join((["none"] if named else []) + names))
 
 
-def create(all_of: Sequence[Hierarchy], infrastructure: str, node: str, cpus: float, memory: int) -> tuple[str, ...]:
-    """Make the groups of a node, or limit them anew; return the ``cgroup.procs`` files that its first process joins."""
+def create(all_of: Sequence[Hierarchy], infrastructure: str, node: str, cpus: int, memory: int) -> tuple[str, ...]:
+    """Make the groups of a node with its limits; return the ``cgroup.procs`` files that its first process joins."""
     files = []
     for one in all_of:
         parent = one.mount / f"im-{infrastructure}"
@@ -91,7 +91,7 @@ def _hand_down(hierarchy: Hierarchy, parent: Path, group: Path) -> None:
                 (level / "cgroup.subtree_control").write_text(f"+{name}")
 
 
-def _limit(hierarchy: Hierarchy, group: Path, cpus: float, memory: int) -> None:
+def _limit(hierarchy: Hierarchy, group: Path, cpus: int, memory: int) -> None:
     for name, value in _limits(hierarchy.version, cpus, memory).items():
         if (file := group / name).exists():
             file.write_text(value)
@@ -99,17 +99,16 @@ def _limit(hierarchy: Hierarchy, group: Path, cpus: float, memory: int) -> None:
         (group / "devices.deny").write_text("b *:* rw")
 
 
-def _limits(version: Literal[1, 2], cpus: float, memory: int) -> dict[str, str]:
+def _limits(version: Literal[1, 2], cpus: int, memory: int) -> dict[str, str]:
     """Return the files to write; 0 means no limit."""
-    quota = round(cpus * _PERIOD)
     if version == 2:
         return {
-            "cpu.max": f"{quota or 'max'} {_PERIOD}",
+            "cpu.max": f"{cpus * _PERIOD} {_PERIOD}" if cpus else f"max {_PERIOD}",
             "memory.max": str(memory or "max"),
         }
     return {
         "cpu.cfs_period_us": str(_PERIOD),
-        "cpu.cfs_quota_us": str(quota or -1),
+        "cpu.cfs_quota_us": str(cpus * _PERIOD if cpus else -1),
         "memory.limit_in_bytes": str(memory or -1),
     }
 

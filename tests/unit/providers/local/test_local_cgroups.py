@@ -68,14 +68,6 @@ def test_version_two_limits_stand_on_the_group_and_its_processes_in_a_leaf(tmp_p
     assert "+" in (tmp_path / "im-00000001/cgroup.subtree_control").read_text()
 
 
-def test_a_node_that_is_there_is_given_a_part_of_a_processor_and_then_all(tmp_path):
-    group = tmp_path / "im-00000001/node"
-    make_files(group, cpu__cfs_quota_us="200000")
-    for cpus, quota in ((0.2, "20000"), (0, "-1")):
-        cgroups.create([Hierarchy(tmp_path, 1, frozenset({"cpu"}), "cpu")], "00000001", "node", cpus, 0)
-        assert (group / "cpu.cfs_quota_us").read_text() == quota
-
-
 def test_no_memory_asked_for_is_no_limit(tmp_path):
     group = tmp_path / "im-00000001/node"
     make_files(group, memory__max="1", memory__limit_in_bytes="1")
