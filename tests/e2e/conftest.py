@@ -126,5 +126,6 @@ def worker(subcluster) -> Node:
 
 @pytest.fixture(scope="session")
 def mpi_image(cache) -> Path:
-    """The archive that ``images/mpi/build.sh`` makes."""
-    return mpi_archive(cache, "e2e-mpi.tar")
+    """The archive that ``images/mpi/build.sh`` makes, with a program of threads beside its own."""
+    programs = data_folder("images") / "mpi" / "mpi_hello.c", Path(__file__).parent / "programs" / "heap.c"
+    return mpi_archive(cache, "e2e-mpi.tar", *programs)

@@ -126,6 +126,11 @@ def test_programs_look_at_the_clock_without_a_system_call(launch, nothing_left):
     assert (code, "AT_SYSINFO_EHDR" in output) == (0, True), errors
 
 
+def test_threads_of_a_program_share_their_memory(launch, nothing_left):
+    """PRoot takes a thread that was started by clone3 for a process with a heap of its own."""
+    assert finish(launch("heap", ranks=1))[:2] == (0, "right\n")
+
+
 def test_a_job_that_takes_too_long_is_ended_with_the_code_of_timeout(launch, nothing_left):
     assert finish(launch("mpi_hello", "300", options=("--time", "4")))[0] == 124
 

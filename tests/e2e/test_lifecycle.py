@@ -39,11 +39,20 @@ class Home(SubCluster):
         out, err = process.communicate(timeout=300)
         return process.returncode, out, err
 
-    def deploy(self, workers: int = 1) -> tuple[int, str, str]:
-        return self.run("deploy", TEMPLATE, "--name", self.name, "--input", f"workers={workers}", "--json")
+    def done(self, *words: object, **options: object) -> str:
+        """Run one command that has to succeed; return its results."""
+        code, out, err = self.run(*words, **options)
+        assert code == 0, f"im_client {words}: exit code {code}\n{out}{err}"
+        return out
+
+    def deploy_words(self, workers: int = 1) -> tuple[object, ...]:
+        return "deploy", TEMPLATE, "--name", self.name, "--input", f"workers={workers}", "--json"
+
+    def deploy(self, workers: int = 1) -> str:
+        return self.done(*self.deploy_words(workers))
 
     def shown(self) -> dict[str, object]:
-        return json.loads(self.run("show", self.name, "--json")[1])
+        return json.loads(self.done("show", self.name, "--json"))
 
     def servers(self) -> list[str]:
         """The names of all nodes that really are on this machine."""
@@ -54,7 +63,7 @@ class Home(SubCluster):
 def life(new_home):
     home = Home("life", new_home())
     yield home
-    home.run("delete", "life", "--yes")
+    home.done("delete", "life", "--yes")
     assert home.servers() == []
 
 
@@ -74,11 +83,10 @@ def test_a_client_that_is_killed_is_continued_by_the_same_command(life, moment):
     process.communicate()
     if moment != "preflight":
         assert life.shown()["state"] != "ready"
-    code, out, _ = life.deploy()
-    assert (code, json.loads(out)["state"]) == (0, "ready")
+    assert json.loads(life.deploy())["state"] == "ready"
     assert life.servers() == ["frontend", "worker-1"]
     if moment != "preflight":
-        assert life.run("delete", "life", "--yes")[0] == 0
+        life.done("delete", "life", "--yes")
         assert life.servers() == []
 
 
@@ -92,24 +100,24 @@ def test_a_front_end_that_ends_while_it_is_configured_is_named_and_the_same_comm
     assert process.returncode == 1
     assert "node frontend" in err.splitlines()[-2], err
     assert life.shown()["state"] != "ready"
-    assert life.deploy(1)[0] == 0
+    life.deploy(1)
     assert life.shown()["state"] == "ready"
     assert life.servers() == ["frontend", "worker-1"]
 
 
 def test_a_second_deploy_changes_nothing_and_is_quick(life):
     life.deploy()
-    before = life.run("events", "life")[1]
+    before = life.done("events", "life")
     started = time.monotonic()
-    assert life.deploy()[0] == 0
+    life.deploy()
     assert time.monotonic() - started < 10
-    assert life.run("events", "life")[1] == before
+    assert life.done("events", "life") == before
 
 
 def test_a_second_client_is_told_who_works_here(life):
     first = life.client("deploy", TEMPLATE, "--name", "life", "--input", "workers=2")
     wait_for_line(first, "requested")
-    code, out, err = life.deploy(2)
+    code, out, err = life.run(*life.deploy_words(2))
     first.communicate()
     assert (code, out) == (1, "")
     assert str(first.pid) in err
@@ -123,8 +131,8 @@ def test_a_node_that_dies_is_seen_and_the_same_deploy_mends_it(life):
     LocalProvider(life.settings, "local").stop([node.id])
     shown = life.shown()
     assert shown["state"] == "degraded"
-    assert "worker-2" in life.run("why", "life")[1]
-    assert life.deploy(2)[0] == 0
+    assert "worker-2" in life.done("why", "life")
+    life.deploy(2)
     assert life.shown()["state"] == "ready"
 
 
@@ -132,16 +140,16 @@ def test_a_worker_that_never_answers_is_named_and_the_rest_is_kept(life, monkeyp
     life.deploy(1)
     deaf(str(ip_address(life.cluster.node("worker-1").private_address) + 1))
     monkeypatch.setenv("IM_SSH_TIMEOUT", "4")
-    code, _, err = life.deploy(2)
+    code, _, err = life.run(*life.deploy_words(2))
     shown = life.shown()
     states = {node["name"]: node["state"] for node in shown["nodes"]}
     assert (code, shown["state"]) == (1, "degraded"), err
     assert states.pop("worker-2") != "ready"
     assert set(states.values()) == {"ready"}
-    assert "worker-2" in life.run("why", "life")[1]
+    assert "worker-2" in life.done("why", "life")
     deaf.undo()
     monkeypatch.delenv("IM_SSH_TIMEOUT")
-    assert life.deploy(2)[0] == 0
+    life.deploy(2)
 
 
 class Deaf:
@@ -189,26 +197,26 @@ def test_files_commands_and_configuration_reach_every_node(life, tmp_path):
     life.deploy(1)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "file").write_text("salve")
-    assert life.run("put", "life", tmp_path / "in", "given")[0] == 0
-    assert life.run("exec", "life", "--all", "--", "cat", "given/file")[1] == "salve" * 2
-    assert life.run("get", "life", "given", tmp_path / "out", "--node", "worker-1")[0] == 0
+    life.done("put", "life", tmp_path / "in", "given")
+    assert life.done("exec", "life", "--all", "--", "cat", "given/file") == "salve" * 2
+    life.done("get", "life", "given", tmp_path / "out", "--node", "worker-1")
     assert (tmp_path / "out" / "file").read_text() == "salve"
     assert life.run("exec", "life", "--", "sh", "-c", "exit 7")[0] == 7
     config = tmp_path / "config"
-    config.write_text(life.run("ssh-config", "life")[1])
+    config.write_text(life.done("ssh-config", "life"))
     hostname = subprocess.run(["ssh", "-F", config, "worker-1", "hostname"], capture_output=True, text=True, check=True)
     assert hostname.stdout == "worker-1\n"
 
 
 def test_stop_start_and_scale_come_back_ready(life):
     life.deploy(1)
-    assert life.run("stop", "life")[0] == 0
+    life.done("stop", "life")
     assert {node["state"] for node in life.shown()["nodes"]} == {"stopped"}
-    assert life.run("start", "life")[0] == 0
-    assert life.run("restart", "life", "worker-1")[0] == 0
-    assert life.run("scale", "life", "worker=2")[0] == 0
+    life.done("start", "life")
+    life.done("restart", "life", "worker-1")
+    life.done("scale", "life", "worker=2")
     assert life.servers() == ["frontend", "worker-1", "worker-2"]
-    assert life.run("scale", "life", "worker=1")[0] == 0
+    life.done("scale", "life", "worker=1")
     assert life.servers() == ["frontend", "worker-1"]
     assert life.shown()["state"] == "ready"
 
@@ -218,8 +226,8 @@ def test_after_a_restart_of_the_machine_all_is_stopped_and_start_brings_it_back(
     life.on("worker-1", "echo kept > /root/file; sync")
     restart_machine(life.settings, life.cluster.infrastructure)
     assert {node["state"] for node in life.shown()["nodes"]} == {"stopped"}
-    assert "the machine was restarted" in life.run("why", "life")[1]
-    assert life.run("start", "life")[0] == 0
+    assert "the machine was restarted" in life.done("why", "life")
+    life.done("start", "life")
     assert life.shown()["state"] == "ready"
     assert life.on("worker-1", "cat /root/file") == "kept\n"
 

@@ -1,10 +1,12 @@
-"""What stands before udocker's proot: it takes away the node's own kernel, and nothing else."""
+"""What stands before udocker's proot: it takes away the node's own kernel and clone3, and nothing else."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
+from errno import ENOSYS
 
 import pytest
 
@@ -17,7 +19,7 @@ ROOT = ("-r", "/containers/one/ROOT")
 @pytest.fixture
 def proot(tmp_path):
     """Runs it before a proot that tells its arguments; returns them."""
-    front = shutil.copy(data_folder("recipes") / "udocker" / "files" / "proot.sh", tmp_path / "proot-x86_64")
+    front = shutil.copy(data_folder("recipes") / "udocker" / "files" / "proot.py", tmp_path / "proot-x86_64")
     real = tmp_path / "proot-x86_64.real"
     real.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit 7\n")
     for file in (front, real):
@@ -46,3 +48,10 @@ def test_the_programs_own_words_stay_as_they_are(proot):
 
 def test_what_proot_is_asked_about_itself_goes_on(proot):
     assert proot("--help") == ("--help",)
+
+
+def test_there_is_no_clone3_for_proot_and_its_programs(proot, tmp_path):
+    ask = "import ctypes; libc = ctypes.CDLL(None, use_errno=True); libc.syscall(435, 0, 0); print(ctypes.get_errno())"
+    real = tmp_path / "proot-x86_64.real"
+    real.write_text(f'#!/bin/sh\n{sys.executable} -c "{ask}"\nexit 7\n')
+    assert proot() == (str(ENOSYS),)
