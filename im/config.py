@@ -141,8 +141,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def _environment() -> dict[str, Any]:
-    """Return the settings that variables ``IM_*`` give, in capitals or not."""
-    given = {name.lower(): text for name, text in os.environ.items()}
+    """Return the settings that variables ``IM_*`` give, in capitals or not; an empty home is none."""
+    given = {name.lower(): text for name, text in os.environ.items() if text or name.lower() != "im_home"}
     return {
         field.name: _value(given[f"im_{field.name}"], field.type)
         for field in fields(Settings)

@@ -44,6 +44,12 @@ def test_an_empty_variable_is_an_empty_text(home, monkeypatch):
     assert load_settings().local_mirror == ""
 
 
+def test_an_empty_home_is_the_usual_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("IM_HOME", "")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert load_settings().home == tmp_path / "im"
+
+
 def test_lists_and_tables_in_variables_are_json(home, monkeypatch):
     monkeypatch.setenv("IM_IMPORT_HOSTS", '["example.org", "*.example.net"]')
     monkeypatch.setenv("IM_OCCI", '{"ifca": {"endpoint": "https://x", "key": "/k", "make_networks": "true"}}')
