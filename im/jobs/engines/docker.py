@@ -31,8 +31,6 @@ class Docker:
     read_only_mounts = True
     client = "sudo -E docker"
     rights = "--cap-add SYS_PTRACE"
-    together = True
-    """Whether the ranks of a node share a container."""
     without_tls: tuple[str, ...] = ()
     """Its daemon's configuration says which registries have no TLS."""
     myself = '--user="$(id -u):$(id -g)"'
@@ -69,7 +67,7 @@ class Docker:
         user = f"--user={shlex.quote(inside.user)}" if inside.user else self.myself
         terminal = "-it" if inside.terminal else "-i" if inside.attached else ""
         options = f"{_FLAGS} {self.place} {user} {self.rights} {_SPACES} {volumes}"
-        shared = _shared(self.client, options, names) if inside.together and self.together else ""
+        shared = _shared(self.client, options, names) if inside.together else ""
         line = f'{demand(inside.mounts)}{shared}exec {self.client} run {options} {terminal} {names} "$@"'
         return "sh", "-c", line, "rank", f"--workdir={inside.folder}", f"{inside.container}:latest"
 
@@ -87,7 +85,6 @@ class Podman(Docker):
     name = "podman"
     client = "podman"
     rights = "--userns=keep-id"
-    together = False
     without_tls = ("--tls-verify=false",)
     myself = ""
     place = ""
@@ -96,9 +93,9 @@ class Podman(Docker):
 def _shared(client: str, options: str, names: str) -> str:
     """Return lines of shell for a rank in the container that its job has on the node; whoever is there first makes it.
 
-    The container has no mark of the job, only its label: it goes after the ranks. A shell of the image waits in it; if
-    there is none, the lines end, and what follows them runs. ``exec`` does not pass on signals as ``run`` does: the
-    rank's process leaves its id for that.
+    The container has no mark of the job, only its label: it goes after the ranks. Podman's monitor of it lives as long,
+    and must not hold the lock. A shell of the image waits in the container; if there is none, the lines end, and what
+    follows them runs. ``exec`` does not pass on signals as ``run`` does: the rank's process leaves its id for that.
     """
     make = f'{client} run --detach --interactive {options} "$1" "$2" /bin/sh -c \'read end\''
     return f"""\
@@ -107,7 +104,7 @@ mkdir -p "$place"
 (
     trap '' TERM
     flock 9
-    [ -s "$place/container" ] || {make} > "$place/container" 2> /dev/null || echo none > "$place/container"
+    [ -s "$place/container" ] || {make} > "$place/container" 2> /dev/null 9>&- || echo none > "$place/container"
 ) 9> "$place/lock"
 read -r container < "$place/container" || container=none
 if [ "$container" != none ]; then
