@@ -23,6 +23,7 @@ from im.jobs.mpi import perform
 from im.jobs.placement import spread
 from im.jobs.preparation import ensure
 from im.jobs.remote import source
+from im.jobs.stock import forget_missing
 from im.jobs.teller import Teller
 from im.ssh.connection import run
 
@@ -121,7 +122,10 @@ def _skipped(reason: str) -> Verdict:
     return Verdict(kind="note", code="mpi-skipped", message=f"no MPI run: {reason}")
 
 
-def _run_ranks(cluster: Cluster, facts: ClusterFacts, emit: Emit, stop: threading.Event) -> Problem | None:
+def _run_ranks(
+    cluster: Cluster, facts: ClusterFacts, emit: Emit, stop: threading.Event, *, once_more: bool = True
+) -> Problem | None:
+    """Run them, and once more where a node has lost the image that it had."""
     engine = choose("", facts.engines)
     shares = spread(RANKS, facts.workers)
     mounts = tuple(Mount(path, path) for path in BORROWED)
@@ -134,6 +138,8 @@ def _run_ranks(cluster: Cluster, facts: ClusterFacts, emit: Emit, stop: threadin
         with (folder / "out").open("w+") as output, (folder / "err").open("w+") as errors:
             outputs = {"stdout": output.fileno(), "stderr": errors.fileno()}
             code = perform(cluster, launch, emit=_nobody, limit=MPI_LIMIT, stop=stop, **outputs)
+            if code > 0 and once_more and forget_missing(cluster, engine, image, launch.nodes):
+                return _run_ranks(cluster, survey(cluster), emit, stop, once_more=False)
             output.seek(0)
             errors.seek(0)
             return mpi_problem(RANKS, launch.nodes, code, output.read(), errors.read())

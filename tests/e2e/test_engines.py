@@ -316,8 +316,12 @@ def test_an_account_at_a_registry_is_used_and_stands_on_no_command_line(engine_c
     assert engine_cluster.on("frontend", "grep -rlsf /srv/secret /home/*/.docker /home/*/.im/images /tmp") == ""
 
 
-def test_a_restart_brings_the_engines_back(engine_cluster, client, mpi_image):
-    assert client("restart", engine_cluster.name)[0] == 0
+def test_a_restart_brings_the_engines_back_and_what_a_node_has_lost(engine_cluster, client, mpi_image):
+    mine = client("image", "pull", engine_cluster.name, mpi_image, "--engine", "docker")[1].strip()
+    others = f"docker image ls --format '{{{{.Repository}}}}' | grep -v {mine}"
+    assert "im-" in engine_cluster.on("worker-1", f"{others} | tee /tmp/gone | xargs docker rmi --force; cat /tmp/gone")
+    code, _, errors = client("restart", engine_cluster.name)
+    assert code == 0, errors
     for engine in ENGINES:
         options = ("-n", 4, "--engine", engine, "--image", mpi_image)
         code, output, errors = client("mpi", "run", engine_cluster.name, *options, "--", "mpi_hello")

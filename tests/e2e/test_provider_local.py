@@ -391,13 +391,18 @@ def test_nodes_outlive_the_client_that_made_them(lab, settings):
 def test_after_a_restart_of_the_machine_nodes_are_stopped_and_start_revives_them(lab, provider, settings):
     infrastructure = lab.prepare()
     (node,) = lab.nodes(infrastructure, 1)
-    lab.ssh(node, "echo kept > /root/file; sync")
+    lab.ssh(node, "echo kept | tee /root/file /var/tmp/file /tmp/file; sync")
     restart_machine(settings, infrastructure)
     (found,) = provider.list(infrastructure)
     assert (found.status, found.message) == ("stopped", "the machine was restarted")
     provider.start([node.id])
     wait_for_banner(node.private_address)
-    assert lab.ssh(node, "cat /root/file; hostname").split() == ["kept", "worker-1"]
+    assert lab.ssh(node, "cat /root/file /var/tmp/file; hostname; ls /tmp").split() == ["kept", "kept", "worker-1"]
+
+
+def test_a_container_engine_can_lay_an_overlay_in_a_nodes_temporary_folders(lab):
+    (node,) = lab.nodes(lab.prepare(), 1)
+    assert "overlayfs" not in lab.ssh(node, "stat --file-system --format %T /tmp /var/tmp")
 
 
 def test_a_node_whose_init_ended_says_so_and_starts_again(lab, provider, settings):

@@ -99,7 +99,8 @@ def _make_ready(around: Surroundings, folder: NodeFolder, mark: Mark) -> None:
     shutil.rmtree(folder.path / "tmp", ignore_errors=True)
     for name in _KEPT:
         make_folder(folder.path / name)
-    make_folder(folder.path / "tmp", 0o1777)
+    for name in ("tmp", "var-tmp"):
+        make_folder(folder.path / name, 0o1777)
     (folder.path / "common-debs").unlink(missing_ok=True)
     (folder.path / "common-debs").symlink_to(around.packages)
     for target in mark.shared:

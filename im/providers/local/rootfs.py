@@ -127,7 +127,8 @@ def _mount_cgroups(root: Root) -> None:
 
 def _mount_kept_folders(root: Root) -> None:
     """Bind what must not lie on the overlay or is shared, and lay the node's package cache over the common one."""
-    for name, target in (("docker", "var/lib/docker"), ("containerd", "var/lib/containerd"), ("tmp", "tmp")):
+    kept = {"docker": "var/lib/docker", "containerd": "var/lib/containerd", "var-tmp": "var/tmp", "tmp": "tmp"}
+    for name, target in kept.items():
         _bind(name, f"m/{target}")
     for source, target in root.shared:
         _bind(source, f"m/{target.lstrip('/')}")
