@@ -64,6 +64,7 @@ def test_a_container_runs_as_its_user_with_its_outputs_apart_and_its_own_exit_co
     assert (code, output, errors) == (42, "3001\ndark red\n/usr\nworker-1\nin a job\n", "wrong\n")
 
 
+@pytest.mark.long
 def test_what_an_image_says_of_its_program_holds_in_every_engine(ann, worker):
     """The image is one that ``docker save`` wrote, with a program, a variable and a folder of its own."""
     ann.do("im-batch run --engine docker $I true")  # keeps the archive in the home
@@ -133,7 +134,7 @@ def test_what_a_container_used_is_recorded(ann, engine):
     assert record["started"] <= record["ended"]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["udocker", pytest.param("podman", marks=pytest.mark.long), "docker"])
 def test_stop_is_polite_at_first_and_then_by_force(ann, worker, engine):
     polite = ann.start(f'trap "echo bye; exit 7" TERM; {WAITING}', f"--engine {engine}")
     ann.do(f"im-batch stop {polite}")

@@ -150,7 +150,7 @@ def test_an_image_without_any_shell_runs_in_docker_too(engine_cluster, client, t
     assert (code, output.count("tini version")) == (0, 4), errors
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["docker", *REST])
 def test_an_image_that_a_node_has_lost_is_named_with_the_node_and_comes_back(engine_cluster, client, mpi_image, engine):
     options = ("-n", 4, "--engine", engine, "--image", mpi_image)
     container = client("image", "pull", engine_cluster.name, mpi_image, "--engine", engine)[1].strip()
