@@ -32,11 +32,11 @@ HELLO = [
 ]  # two slots a node, filled in order
 
 
-def wait_until(condition, seconds=30.0):
-    limit = time.monotonic() + seconds
+def wait_until_nothing_is_left(subcluster, cluster):
+    limit = time.monotonic() + 30
     pause = 0.05
-    while not condition():
-        assert time.monotonic() < limit, "waited in vain"
+    while left := subcluster.left_over(cluster):
+        assert time.monotonic() < limit, left
         time.sleep(pause)
         pause = min(1.0, pause * 1.5)
 
@@ -63,10 +63,7 @@ def nothing_left(subcluster):
     """After the test, no node runs anything of the cluster's user."""
     cluster = subcluster.cluster
     yield cluster
-    limit = time.monotonic() + 30
-    while left := subcluster.left_over(cluster):
-        assert time.monotonic() < limit, left
-        time.sleep(0.1)
+    wait_until_nothing_is_left(subcluster, cluster)
 
 
 def finish(process, seconds=120):
@@ -183,7 +180,7 @@ def test_a_client_that_is_killed_leaves_nothing_running(launch, subcluster):
     process.stdout.readline()
     assert len(subcluster.left_over(cluster)) > 4
     process.kill()
-    wait_until(lambda: not subcluster.left_over(cluster))
+    wait_until_nothing_is_left(subcluster, cluster)
 
 
 def test_a_connection_that_falls_silent_ends_the_job(subcluster, mpi_image, nothing_left):
@@ -204,7 +201,7 @@ with LocalManager(load_settings()) as im:
         assert "right" in process.stdout.readline()
         master = connection_to_front_end(cluster)
         os.kill(master, signal.SIGSTOP)
-        wait_until(lambda: not subcluster.left_over(cluster))
+        wait_until_nothing_is_left(subcluster, cluster)
     finally:
         if master:
             os.kill(master, signal.SIGCONT)
@@ -470,7 +467,7 @@ def test_a_job_that_loses_a_node_ends_says_so_and_leaves_nothing_on_the_others(a
         assert code == 125
         assert "the job has lost node worker-2" in errors
         left = replace(cluster, nodes=tuple(node for node in cluster.nodes if node.name != "worker-2"))
-        wait_until(lambda: not doomed.left_over(left))
+        wait_until_nothing_is_left(doomed, left)
 
 
 def test_an_engine_that_the_cluster_lacks_is_refused(subcluster, mpi_image):
