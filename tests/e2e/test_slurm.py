@@ -81,6 +81,7 @@ def test_the_client_knows_every_verb(batch_cluster, mpi_image):
     assert client("rm", identifier)[1] == f"{identifier}\n"
     assert client("logs", identifier)[0] == 125
     assert "worker-2" in client("info")[1]
+    limit = time.monotonic() + 30
     while not json.loads(client("acct", "--json", identifier)[1]):
         assert time.monotonic() < limit, "no record was written"
 
@@ -103,9 +104,13 @@ def test_a_container_that_wants_more_memory_than_it_has_ends_and_is_counted(ann)
     assert 40 << 20 < record["peak_memory"] <= 60 << 20
 
 
+WORK = "i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done"
+"""More than 0.3 seconds of a processor."""
+
+
 def test_what_a_container_used_is_recorded(ann):
-    work = "i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done; dd if=/dev/zero of=/tmp/f bs=1M count=20 conv=fsync"
-    assert ann.do(f"im-batch run --name worker $I sh -c '{work}'")[0] == 0
+    write = "dd if=/dev/zero of=/tmp/f bs=1M count=20 conv=fsync"
+    assert ann.do(f"im-batch run --name worker $I sh -c '{WORK}; {write}'")[0] == 0
     record = ann.record("worker")
     assert record["cpu_seconds"] > 0.3
     assert record["written_bytes"] >= 20 << 20
@@ -138,14 +143,13 @@ def test_a_program_that_does_not_listen_is_ended_by_force(ann):
 
 
 def test_after_a_kill_nothing_is_left_and_everything_is_counted(ann, batch_cluster):
-    identifier = ann.start("setsid sleep 4242 & touch started; while :; do :; done", "--name lost")
-    time.sleep(1)
+    identifier = ann.start(f"setsid sleep 4242 & {WORK}; touch started; while :; do :; done", "--name lost")
     job = ann.do(f"cat .im/batch/{identifier}/job")[1]
     for node in ("worker-1", "worker-2"):
         batch_cluster.on(node, "pkill -KILL -u ann")
     record = ann.record("lost")
     assert (record["code"], record["state"]) == (137, "FAILED")
-    assert record["cpu_seconds"] > 0.7
+    assert record["cpu_seconds"] > 0.3
     for node in ("worker-1", "worker-2"):
         assert batch_cluster.on(node, f"pgrep -x -f 'sleep 4242'; ls -d /var/lib/im/jobs/{job} 2>&-") == ""
         assert batch_cluster.on(node, f"ls -d /sys/fs/cgroup/*/slurm*/uid_3001/job_{job} 2>&-") == ""

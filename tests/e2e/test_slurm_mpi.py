@@ -31,7 +31,7 @@ def queue(batch_cluster):
         return batch_cluster.on("frontend", "squeue --noheader --format='%j %T'", user=batch_cluster.cluster.user)
 
     yield queue
-    until = time.monotonic() + 40
+    until = time.monotonic() + 60
     while left := [*queue().splitlines(), *batch_cluster.left_over()]:
         assert time.monotonic() < until, left
         time.sleep(0.5)
@@ -53,8 +53,12 @@ def test_the_exit_code_is_the_programs_and_the_job_has_completed(mpi, queue, bat
     errors = process.communicate(timeout=120)[1]
     assert process.returncode == 7
     job = re.search(r"ranks .* in /home/[^/]*/jobs/(\w+)", errors)[1]
-    told = batch_cluster.on("frontend", "scontrol show jobs", user=batch_cluster.cluster.user)
-    assert "JobState=COMPLETED" in told[told.index(f"im-{job}") :]
+    ask = f"squeue --noheader --states=all --name=im-{job} --format=%T"
+    until = time.monotonic() + 30
+    while (state := batch_cluster.on("frontend", ask, user=batch_cluster.cluster.user).strip()) == "COMPLETING":
+        assert time.monotonic() < until, "the epilogs do not end"
+        time.sleep(0.2)
+    assert state == "COMPLETED"
 
 
 def test_the_record_of_a_job_says_which_image_it_ran(mpi, queue, batch_cluster, mpi_image):
