@@ -127,7 +127,8 @@ class User:
             found = json.loads(self.do(f"im-batch acct --json {container}")[1])
             if found:
                 return found[-1]
-            assert time.monotonic() < limit, "no record was written"
+            if time.monotonic() > limit:
+                raise AssertionError(f"no record was written\n{self.do('im-batch ps --all; squeue --states=all')}")
             time.sleep(0.3)
 
 

@@ -188,7 +188,8 @@ def test_fault_3_root_follows_no_link_that_a_user_left(ann, batch_cluster):
         "im-batch submit --name links -v $HOME:/mine $I sh -c 'sleep 1; cd /mine/.im/batch; for d in */; do "
         "for f in result.json result.new stderr; do ln -sfn /etc/shadow $d/$f; done; done; ln -sfn /etc /tmp/etc'"
     )
-    ann.do(script)
+    code, _, errors = ann.do(script)
+    assert code == 0, errors
     ann.record("links")
     assert batch_cluster.on("frontend", "stat -c '%U %a %s %Y' /etc/shadow") == before
     for node in ("worker-1", "worker-2"):

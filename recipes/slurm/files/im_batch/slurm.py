@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from dataclasses import dataclass
 
 from im_batch.faults import BatchError
@@ -16,6 +17,14 @@ OVER = frozenset(
 """States that a job does not leave."""
 
 
+_SILENCE = "Unable to contact slurm controller", "Socket timed out", "Zero Bytes were transmitted"
+_PATIENCE = 60.0
+
+
+class Silent(BatchError):
+    """Slurm does not answer: nothing is known."""
+
+
 def ask(*words: str, text: str = "") -> str:
     """Run one of Slurm's commands and return what it prints. Raises :class:`BatchError` with its reason."""
     try:
@@ -23,17 +32,32 @@ def ask(*words: str, text: str = "") -> str:
     except FileNotFoundError:
         raise BatchError("this machine has no Slurm") from None
     except subprocess.TimeoutExpired:
-        raise BatchError("Slurm does not answer", "is slurmctld up? see: scontrol ping") from None
+        raise Silent("Slurm does not answer", "is slurmctld up? see: scontrol ping") from None
     if done.returncode:
         told = [line for line in done.stderr.splitlines() if line.strip()]
-        raise BatchError(f"Slurm says: {told[-1].split('error: ')[-1] if told else f'{words[0]} failed'}")
+        kind = Silent if any(said in done.stderr for said in _SILENCE) else BatchError
+        raise kind(f"Slurm says: {told[-1].split('error: ')[-1] if told else f'{words[0]} failed'}")
     return done.stdout
+
+
+def look(*words: str) -> str:
+    """Ask what changes nothing, and again while Slurm does not answer: it may be busy, or be started anew."""
+    limit = time.monotonic() + _PATIENCE
+    pause = 0.2
+    while True:
+        try:
+            return ask(*words)
+        except Silent:
+            if time.monotonic() > limit:
+                raise
+        time.sleep(pause)
+        pause = min(5.0, pause * 1.5)
 
 
 def states(user: int) -> dict[int, tuple[str, str]]:
     """Return the jobs of a user that Slurm still knows: number -> state, nodes or the reason to wait."""
     found = {}
-    for line in ask("squeue", "--noheader", "--user", str(user), "--states=all", "--format=%A|%T|%R").splitlines():
+    for line in look("squeue", "--noheader", "--user", str(user), "--states=all", "--format=%A|%T|%R").splitlines():
         number, state, place = line.split("|", 2)
         found[int(number)] = (state, place)
     return found
@@ -62,13 +86,15 @@ _FIELDS = ("JobID", "UserID", "State", "exit_code", "StartTime", "EndTime", "Num
 
 
 def show(number: int) -> Job | None:
-    """Return what Slurm knows of one job; None once it has forgotten it.
+    """Return what Slurm knows of one job; None once it has forgotten it. Raises :class:`Silent`.
 
     Names and comments are asked for elsewhere: whoever chose them could make up all other fields.
     """
     wanted = ",".join(f"{name}:|" for name in _FIELDS)
     try:
-        lines = ask("squeue", "--noheader", "--states=all", "--jobs", str(number), f"--Format={wanted}").splitlines()
+        lines = look("squeue", "--noheader", "--states=all", "--jobs", str(number), f"--Format={wanted}").splitlines()
+    except Silent:
+        raise
     except BatchError:
         return None
     return next((job for job in map(_job, lines) if job.number == number), None)
@@ -85,7 +111,7 @@ def texts(number: int) -> tuple[str, str]:
 
     def chosen(field: str) -> str:
         # Slurm answers for the first task of an array with all of them.
-        told = ask("squeue", "--noheader", "--states=all", "--jobs", str(number), f"--format=%A|{field}")
+        told = look("squeue", "--noheader", "--states=all", "--jobs", str(number), f"--format=%A|{field}")
         return next((line[len(mark) :] for line in told.splitlines() if line.startswith(mark)), "")
 
     return chosen("%j"), chosen("%k")
