@@ -268,6 +268,24 @@ def test_a_scan_that_slurm_refuses_leaves_nothing(scan, tmp_path, monkeypatch, c
     assert not folder.exists()
 
 
+@pytest.mark.parametrize(
+    ("says", "alive"),
+    [
+        ("echo RUNNING", True),
+        (":", False),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", False),
+        ("echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1", True),
+    ],
+)
+def test_a_scan_is_over_when_slurm_says_so_and_not_when_it_is_silent(scan, tmp_path, monkeypatch, says, alive):
+    attempt = scan.make(["true"], [{"a": "1"}], batches=[]).attempt([[0]])
+    (attempt / "job").write_text("7")
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\n{says}\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert scan.manifest.alive(attempt) == alive
+
+
 def test_the_table_has_a_line_per_point_with_its_parameters(scan):
     scan.make(["sh", "-c", "exit {a}"], [{"a": "0"}, {"a": "5"}], batches=[[1]]).run()
     front.table(scan.manifest)

@@ -81,10 +81,13 @@ def _records(attempt: Path) -> Iterator[dict[str, Any]]:
 
 
 def _slurm_has(job: str) -> bool:
+    """Tell whether Slurm has a job; where it does not answer, whoever ran its points again could run them twice."""
     import subprocess
 
     line = ["squeue", "--noheader", "--jobs", job, "--format=%T"]
-    done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return "Invalid job id" not in done.stderr
     return bool(done.stdout.strip())
 
 
