@@ -57,7 +57,7 @@ def look(*words: str) -> str:
 def states(user: int) -> dict[int, tuple[str, str]]:
     """Return the jobs of a user that Slurm still knows: number -> state, nodes or the reason to wait."""
     found = {}
-    for line in look("squeue", "--noheader", "--user", str(user), "--states=all", "--format=%A|%T|%R").splitlines():
+    for line in ask("squeue", "--noheader", "--user", str(user), "--states=all", "--format=%A|%T|%R").splitlines():
         number, state, place = line.split("|", 2)
         found[int(number)] = (state, place)
     return found
