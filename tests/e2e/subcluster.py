@@ -122,7 +122,7 @@ class User:
 
     def record(self, container):
         """Return the record of a container, once there is one."""
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + 30
         while True:
             found = json.loads(self.do(f"im-batch acct --json {container}")[1])
             if found:

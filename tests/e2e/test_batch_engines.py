@@ -51,7 +51,7 @@ def left(worker, job):
 
 
 def wait_until_nothing_is_left(worker, job):
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 30
     while found := left(worker, job):
         assert time.monotonic() < limit, found
         time.sleep(0.3)
@@ -342,7 +342,7 @@ def test_a_scan_in_docker_is_within_its_job_and_a_killed_one_leaves_nothing(scan
         time.sleep(0.3)
     assert re.search(r"memory:.*/job_\d+/step_batch/\w{64}|0::.*/job_\d+/step_batch/user/\w{64}", groups), groups
     worker("pkill -KILL -f '[s]weep.remote.worker'")
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 30
     while found := worker("docker ps -aq; pgrep -x sleep; ls -d /sys/fs/cgroup/*/slurm*/uid_*/job_* 2>&-"):
         assert time.monotonic() < limit, found
         time.sleep(0.3)
@@ -406,7 +406,7 @@ def test_ranks_in_docker_under_slurm_end_with_their_client(full_batch_cluster, m
     assert worker("docker ps -q") != ""
     process.kill()
     process.communicate(timeout=60)
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 40
     while found := worker("docker ps -aq; squeue -h; ls -d /sys/fs/cgroup/*/slurm*/uid_*/job_* 2>&-"):
         assert time.monotonic() < limit, found
         time.sleep(0.5)

@@ -54,7 +54,7 @@ def nothing_held(engine_cluster):
     """After the test, no engine holds a container on any node."""
     yield
     user = engine_cluster.cluster.user
-    until = time.monotonic() + 60
+    until = time.monotonic() + 20
     while left := [
         (node.name, engine, held)
         for node in engine_cluster.cluster.nodes
@@ -112,7 +112,7 @@ def test_ranks_of_a_node_share_a_container_of_docker_and_those_of_two_jobs_do_no
 def test_ctrl_c_ends_ranks_in_docker(talk):
     process = talk()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=30)
     assert process.returncode == 130
 
 
@@ -132,7 +132,7 @@ def test_whatever_is_killed_ranks_in_docker_end(engine_cluster, talk, victim):
         "supervisor": ("frontend", "'supervisor[.]py /'"),
     }[victim]
     engine_cluster.on(node, f"pkill -9 -f {pattern}")
-    process.communicate(timeout=60)
+    process.communicate(timeout=30)
     assert process.returncode == {"rank": 137, "supervisor": 125}.get(victim, process.returncode) != 0
 
 
@@ -263,7 +263,7 @@ def test_a_changed_file_builds_the_image_anew_while_somebody_watches(engine_clus
     (tmp_path / "word").write_text("two\n")
     second = process.stdout.readline().strip()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=30)
     assert process.returncode == 130
     for name, word in ((first, "one"), (second, "two")):
         words = ("shell", engine_cluster.name, "--engine", "lxc", "--image", name, "--", "cat", "/word")

@@ -33,7 +33,7 @@ HELLO = [
 
 
 def wait_until_nothing_is_left(subcluster, cluster):
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 30
     pause = 0.05
     while left := subcluster.left_over(cluster):
         assert time.monotonic() < limit, left
@@ -239,7 +239,7 @@ def test_ctrl_c_ends_all_ranks(launch, nothing_left):
     process = launch("mpi_hello", "300")
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    assert finish(process)[0] == 130
+    assert finish(process, 30)[0] == 130
 
 
 def test_a_daemon_that_hides_from_us_does_not_outlive_its_job(launch, nothing_left):
@@ -463,7 +463,7 @@ def test_a_job_that_loses_a_node_ends_says_so_and_leaves_nothing_on_the_others(a
         process = doomed.client("mpi", "run", doomed.name, "-n", 2, "--image", mpi_image, "--", "mpi_hello", "300")
         process.stdout.readline()
         LocalProvider(doomed.settings, "local").stop([cluster.node("worker-2").id])
-        code, _, errors = finish(process)
+        code, _, errors = finish(process, 60)
         assert code == 125
         assert "the job has lost node worker-2" in errors
         left = replace(cluster, nodes=tuple(node for node in cluster.nodes if node.name != "worker-2"))

@@ -66,7 +66,7 @@ def machine_as_before(monkeypatch):
     monkeypatch.setattr(LocalProvider, "prepare", note)
     before = snapshot()
     yield
-    end = time.monotonic() + 30
+    end = time.monotonic() + 10
     while (changes := before ^ (after := snapshot())) and time.monotonic() < end:
         time.sleep(0.05)
     alone = not any(infrastructures_in(line) - made for line in before | after)
@@ -625,7 +625,7 @@ def test_a_client_that_is_killed_while_it_makes_the_base_image_leaves_no_process
         assert client.poll() is None
     client.kill()
     client.wait()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 10
     while running(str(tmp_path / "home")):
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -668,8 +668,8 @@ def test_sixty_four_nodes_are_made_in_seconds(lab, provider):
     infrastructure = lab.prepare()
     begin = time.monotonic()
     provider.create([lab.spec(infrastructure, index) for index in range(1, 65)])
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 15
     begin = time.monotonic()
     assert len(provider.list(infrastructure)) == 64
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 0.5
     assert identify(os.getpid()).alive()

@@ -31,7 +31,7 @@ def queue(batch_cluster):
         return batch_cluster.on("frontend", "squeue --noheader --format='%j %T'", user=batch_cluster.cluster.user)
 
     yield queue
-    until = time.monotonic() + 60
+    until = time.monotonic() + 40
     while left := [*queue().splitlines(), *batch_cluster.left_over()]:
         assert time.monotonic() < until, left
         time.sleep(0.5)

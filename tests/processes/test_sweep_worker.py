@@ -253,13 +253,22 @@ def test_a_scan_that_was_cancelled_goes_on_where_it_was_and_only_failed_points_a
     assert (scan.text(0, "runs"), scan.text(2, "runs")) == ("x\n", "x\nx\n")
 
 
-def test_a_scan_that_slurm_refuses_leaves_nothing(scan, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Puts a shell script in the way of one of Slurm's commands."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    sbatch = programs / "sbatch"
-    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: Memory specification can not be satisfied' >&2; exit 1\n")
-    sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", str(programs), prepend=":")
+
+    def command(name, script):
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o755)
+
+    return command
+
+
+def test_a_scan_that_slurm_refuses_leaves_nothing(command, tmp_path, capsys):
+    command("sbatch", "echo 'sbatch: error: Memory specification can not be satisfied' >&2; exit 1")
     folder = tmp_path / "refused"
     folder.mkdir()
     refused = Scan(folder).make(["true"], [{}], batches=[])
@@ -277,12 +286,10 @@ def test_a_scan_that_slurm_refuses_leaves_nothing(scan, tmp_path, monkeypatch, c
         ("echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1", True),
     ],
 )
-def test_a_scan_is_over_when_slurm_says_so_and_not_when_it_is_silent(scan, tmp_path, monkeypatch, says, alive):
+def test_a_scan_is_over_when_slurm_says_so_and_not_when_it_is_silent(scan, command, says, alive):
     attempt = scan.make(["true"], [{"a": "1"}], batches=[]).attempt([[0]])
     (attempt / "job").write_text("7")
-    (tmp_path / "squeue").write_text(f"#!/bin/sh\n{says}\n")
-    (tmp_path / "squeue").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    command("squeue", says)
     assert scan.manifest.alive(attempt) == alive
 
 

@@ -123,15 +123,20 @@ def test_exit_codes_are_as_in_a_shell(state, status, expected):
     assert slurm.exit_code(slurm.Job(7, 1201, state, status)) == expected
 
 
-def slurm_that_says(monkeypatch, tmp_path, script):
-    """Put a ``squeue`` in the way."""
-    write(tmp_path / "squeue", f"#!/bin/sh\n{script}\n")
-    (tmp_path / "squeue").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Puts a shell script in the way of one of Slurm's commands."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    def command(name, script):
+        write(tmp_path / name, f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+
+    return command
 
 
-def test_a_task_of_an_array_has_its_own_texts_although_slurm_answers_for_the_whole_array(tmp_path, monkeypatch):
-    slurm_that_says(monkeypatch, tmp_path, 'for task in 7 9 8; do echo "$task|said $task by ${5#*|}|twice"; done')
+def test_a_task_of_an_array_has_its_own_texts_although_slurm_answers_for_the_whole_array(command):
+    command("squeue", 'for task in 7 9 8; do echo "$task|said $task by ${5#*|}|twice"; done')
     assert slurm.texts(8) == ("said 8 by %j|twice", "said 8 by %k|twice")
     assert slurm.texts(6) == ("", "")
 
@@ -139,20 +144,20 @@ def test_a_task_of_an_array_has_its_own_texts_although_slurm_answers_for_the_who
 SILENT = "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
 
 
-def test_a_job_that_slurm_has_forgotten_is_none(tmp_path, monkeypatch):
-    slurm_that_says(monkeypatch, tmp_path, "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+def test_a_job_that_slurm_has_forgotten_is_none(command):
+    command("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     assert slurm.show(7) is None
 
 
-def test_slurm_that_does_not_answer_is_asked_again(tmp_path, monkeypatch):
+def test_slurm_that_does_not_answer_is_asked_again(command, tmp_path):
     answer = "echo '7|1201|RUNNING|0|N/A|N/A|1|worker-1|'"
-    slurm_that_says(monkeypatch, tmp_path, f"cd {tmp_path}; [ -e asked ] || {{ touch asked; {SILENT}; }}; {answer}")
+    command("squeue", f"cd {tmp_path}; [ -e asked ] || {{ touch asked; {SILENT}; }}; {answer}")
     assert slurm.show(7) == slurm.Job(7, 1201, "RUNNING", 0, "N/A", "N/A", 1, "worker-1")
 
 
-def test_slurm_that_never_answers_does_not_mean_that_the_job_is_over(tmp_path, monkeypatch):
+def test_slurm_that_never_answers_does_not_mean_that_the_job_is_over(command, monkeypatch):
     monkeypatch.setattr(slurm, "_PATIENCE", 0.0)
-    slurm_that_says(monkeypatch, tmp_path, SILENT)
+    command("squeue", SILENT)
     with pytest.raises(slurm.Silent, match="Unable to contact slurm controller"):
         slurm.show(7)
 
@@ -160,10 +165,8 @@ def test_slurm_that_never_answers_does_not_mean_that_the_job_is_over(tmp_path, m
 @pytest.mark.parametrize(
     ("environment", "called"), [({}, "9"), ({"SLURM_ARRAY_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "3"}, "9_3")]
 )
-def test_what_a_task_of_an_array_used_is_noted_beside_this_task_alone(tmp_path, monkeypatch, environment, called):
-    write(tmp_path / "sacctmgr", f'#!/bin/sh\necho "$3 $4 $5 $6" >> {tmp_path}/calls\n')
-    (tmp_path / "sacctmgr").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+def test_what_a_task_of_an_array_used_is_noted_beside_this_task_alone(command, tmp_path, environment, called):
+    command("sacctmgr", f'echo "$3 $4 $5 $6" >> {tmp_path}/calls')
     record = hooks.summary(slurm.Job(9, os.getuid(), "COMPLETED"), "", "", [])
     hooks.note(record, hooks.in_database(9, environment))
     assert (tmp_path / "calls").read_text().splitlines()[-1] == f"modify job jobid={called} set"
